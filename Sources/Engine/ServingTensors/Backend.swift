@@ -1,0 +1,184 @@
+/// Memory and arithmetic of one device: the operations a decoder is made of.
+///
+/// Conformers: `CPUBackend`, later CUDA. `DecoderModel` issues the operations in order from one thread; a backend may
+/// run them asynchronously as long as ``withRows(of:_:)`` waits. Activations are float32 rows, one a token of the step;
+/// weights stay encoded as the backend likes. Results must not depend on what else is in the batch.
+public protocol Backend: AnyObject {
+    /// A linear layer's weight (out, in), resident and possibly repacked.
+    associatedtype Matrix
+    /// A vector of float32: norm weights, biases.
+    associatedtype Vector
+    /// Token embeddings (V, E), looked up by row.
+    associatedtype EmbeddingTable
+    /// Rotation angles of one kind of rotary embedding.
+    associatedtype Rotary
+    /// Rows of float32, (T, width).
+    associatedtype Activation
+    /// Keys and values of all layers, paged.
+    associatedtype KVCache
+
+    // MARK: Loading
+
+    /// Uploads a weight of shape (out, in).
+    func makeMatrix(_ weight: StoredTensor) throws -> Matrix
+    /// Uploads a vector as float32, adding `offset` to each element (Gemma stores norm weights minus one).
+    func makeVector(_ vector: StoredTensor, offset: Float) throws -> Vector
+    /// Makes an embedding table, (V, E).
+    func makeEmbeddingTable(_ table: StoredTensor) throws -> EmbeddingTable
+    /// Makes the tables for one kind of rotation.
+    func makeRotary(_ rotary: RotaryEmbedding) throws -> Rotary
+    /// Room for up to `rowCapacity` rows of `width` elements.
+    func makeActivation(rowCapacity: Int, width: Int) throws -> Activation
+    /// Room for keys and values. Fails with the numbers where memory does not suffice.
+    func makeKVCache(_ layout: KVCacheLayout) throws -> KVCache
+
+    // MARK: A step
+
+    /// Starts a step: T tokens, with their positions and block tables, apply to all operations up to the next call.
+    func begin(_ batch: ForwardBatch) throws
+    /// `output[t] = scale * table[tokenIDs[t]]` for the step's tokens.
+    func embed(_ table: EmbeddingTable, scale: Float, into output: Activation) throws
+    /// `output[t] = input[t] / rms(input[t]) * weight`; `output` may be `input`.
+    func rmsNorm(_ input: Activation, weight: Vector, epsilon: Float, into output: Activation) throws
+    /// The same over each head's D elements of each row, in place: query and key norms.
+    func headRMSNorm(_ rows: Activation, headCount: Int, weight: Vector, epsilon: Float) throws
+    /// `outputs[i][t] = weights[i] * input[t] + biases[i]`: several layers that read the same input.
+    func linear(_ input: Activation, _ layers: [LinearLayer<Self>], into outputs: [Activation]) throws
+    /// Rotates each head of each row by its token's position, in place.
+    func rotate(_ rows: Activation, headCount: Int, by rotary: Rotary) throws
+    /// Writes the step's keys and values, (T, K * D) each, to their slots.
+    func store(keys: Activation, values: Activation, in cache: KVCache, layer: Int) throws
+    /// Causal attention of the step's queries (T, H * D) over their sequences' cached keys and values.
+    func attend(
+        _ queries: Activation, over cache: KVCache, layer: Int, _ parameters: AttentionParameters,
+        into output: Activation) throws
+    /// `output = activation(gate) * up`, elementwise; `output` may be `gate`.
+    func gatedActivation(
+        _ kind: GatedActivation, gate: Activation, up: Activation, into output: Activation) throws
+    /// `sum += scale * term`, elementwise.
+    func add(_ term: Activation, scale: Float, to sum: Activation) throws
+    /// `output[i] = input[rows[i]]`; sets the row count of `output`.
+    func gather(_ rows: [Int], of input: Activation, into output: Activation) throws
+    /// `rows = scale * rows`, then `cap * tanh(rows / cap)` where a cap is given, in place: final logits.
+    func scaleAndCap(_ rows: Activation, scale: Float, softCap: Float?) throws
+    /// Waits for the step and shows the rows to the host, (rows, width). They may be changed in place.
+    func withRows<Result>(
+        of activation: Activation, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result) throws -> Result
+}
+
+/// A weight with its optional bias.
+public struct LinearLayer<Device: Backend> {
+    /// (out, in).
+    public let weight: Device.Matrix
+    /// (out), or nil.
+    public let bias: Device.Vector?
+
+    /// A layer.
+    public init(weight: Device.Matrix, bias: Device.Vector?) {
+        self.weight = weight
+        self.bias = bias
+    }
+}
+
+/// Shape of a paged KV cache.
+public struct KVCacheLayout: Sendable, Equatable {
+    /// How a cached element is stored.
+    public enum Element: Sendable, Equatable {
+        case f32
+        case f16
+
+        /// Bytes of one element.
+        public var byteCount: Int { self == .f32 ? 4 : 2 }
+    }
+
+    /// L.
+    public var layerCount: Int
+    /// N.
+    public var blockCount: Int
+    /// P.
+    public var positionsPerBlock: Int
+    /// K.
+    public var headCount: Int
+    /// D.
+    public var headDimension: Int
+    /// How keys and values are stored.
+    public var element: Element
+
+    /// A layout.
+    public init(
+        layerCount: Int, blockCount: Int, positionsPerBlock: Int, headCount: Int, headDimension: Int, element: Element
+    ) {
+        self.layerCount = layerCount
+        self.blockCount = blockCount
+        self.positionsPerBlock = positionsPerBlock
+        self.headCount = headCount
+        self.headDimension = headDimension
+        self.element = element
+    }
+
+    /// Bytes of one KV block over all layers, keys and values.
+    public var bytesPerBlock: Int {
+        2 * layerCount * positionsPerBlock * headCount * headDimension * element.byteCount
+    }
+}
+
+/// Constants of one layer's attention.
+public struct AttentionParameters: Sendable, Equatable {
+    /// H.
+    public var headCount: Int
+    /// Factor on the dot products, usually 1 / sqrt(D).
+    public var softmaxScale: Float
+    /// `cap * tanh(score / cap)` before the softmax, or nil.
+    public var softCap: Float?
+    /// How many positions a token sees, itself included, or nil for all.
+    public var slidingWindow: Int?
+
+    /// Constants.
+    public init(headCount: Int, softmaxScale: Float, softCap: Float? = nil, slidingWindow: Int? = nil) {
+        self.headCount = headCount
+        self.softmaxScale = softmaxScale
+        self.softCap = softCap
+        self.slidingWindow = slidingWindow
+    }
+}
+
+/// Rotary position embedding: which elements are paired and how fast each pair turns.
+///
+/// RoFormer, Su et al. 2021 (arXiv:2104.09864). All kinds of context scaling come down to the frequencies and one
+/// factor, so a backend knows nothing of them.
+public struct RotaryEmbedding: Sendable, Equatable {
+    /// Which elements of a head turn together.
+    public enum Pairing: Sendable, Equatable {
+        /// Element i with element i + R / 2 (Hugging Face, GPT-NeoX).
+        case halves
+        /// Element 2i with element 2i + 1 (GGUF files of the llama architecture).
+        case neighbours
+    }
+
+    /// D.
+    public var headDimension: Int
+    /// Radians a position for each pair, (R / 2); R <= D elements at the head's start are rotated, the rest pass.
+    public var inverseFrequencies: [Float]
+    /// Factor on both cosine and sine (YaRN and LongRoPE's attention factor; otherwise 1).
+    public var magnitude: Float
+    /// Which elements pair up.
+    public var pairing: Pairing
+
+    /// A rotation.
+    public init(headDimension: Int, inverseFrequencies: [Float], magnitude: Float = 1, pairing: Pairing) {
+        self.headDimension = headDimension
+        self.inverseFrequencies = inverseFrequencies
+        self.magnitude = magnitude
+        self.pairing = pairing
+    }
+}
+
+/// The gate function of a gated feed-forward layer.
+public enum GatedActivation: Sendable, Equatable {
+    /// x * sigmoid(x).
+    case silu
+    /// GELU, tanh approximation.
+    case geluTanh
+    /// GELU by the error function.
+    case geluErf
+}

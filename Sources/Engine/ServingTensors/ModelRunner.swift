@@ -1,0 +1,61 @@
+/// What the engine loop needs of a loaded model: the forward pass over a paged KV cache.
+///
+/// `DecoderRunner` in ServingModels is the real one; tests use models of a few lines. Called from one thread only.
+public protocol ModelRunner: AnyObject {
+    /// Sizes that the scheduler plans with.
+    var limits: ModelLimits { get }
+
+    /// Computes one step and returns the logits of `batch.logitTokenIndices`, one row each, in that order.
+    ///
+    /// The rows belong to the runner and are overwritten by the next call. Keys and values of every token in the batch
+    /// are in the cache when this returns. A thrown error leaves the cache of the batch's own tokens undefined and all
+    /// other sequences intact.
+    func forward(_ batch: ForwardBatch) throws -> LogitRows
+}
+
+/// Sizes of a loaded model and of its KV cache.
+public struct ModelLimits: Sendable, Equatable {
+    /// V: entries of a row of logits.
+    public var vocabularyCount: Int
+    /// Longest sequence, prompt and answer together, in tokens.
+    public var contextLength: Int
+    /// N: KV blocks in the pool.
+    public var blockCount: Int
+    /// P: positions a KV block.
+    public var positionsPerBlock: Int
+    /// Most tokens one step may compute.
+    public var maxBatchedTokens: Int
+
+    /// Sizes of a model.
+    public init(
+        vocabularyCount: Int, contextLength: Int, blockCount: Int, positionsPerBlock: Int, maxBatchedTokens: Int
+    ) {
+        self.vocabularyCount = vocabularyCount
+        self.contextLength = contextLength
+        self.blockCount = blockCount
+        self.positionsPerBlock = positionsPerBlock
+        self.maxBatchedTokens = maxBatchedTokens
+    }
+}
+
+/// Raw scores, (M, V) in float32, owned by the runner and valid until its next step. The rows may be changed in place.
+public struct LogitRows {
+    /// M rows of V scores, contiguous.
+    public let scores: UnsafeMutableBufferPointer<Float>
+    /// V.
+    public let vocabularyCount: Int
+
+    /// A view of scores.
+    public init(scores: UnsafeMutableBufferPointer<Float>, vocabularyCount: Int) {
+        self.scores = scores
+        self.vocabularyCount = vocabularyCount
+    }
+
+    /// M.
+    public var rowCount: Int { vocabularyCount == 0 ? 0 : scores.count / vocabularyCount }
+
+    /// The scores of one row, (V).
+    public subscript(row: Int) -> UnsafeMutableBufferPointer<Float> {
+        UnsafeMutableBufferPointer(rebasing: scores[row * vocabularyCount..<(row + 1) * vocabularyCount])
+    }
+}
