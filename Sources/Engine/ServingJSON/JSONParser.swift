@@ -5,6 +5,16 @@ public struct JSONParseError: Error, Equatable, CustomStringConvertible {
     /// Offset in bytes from the start of the text.
     public let offset: Int
 
+    /// Whether the fault is a repeated key where ``JSONLimits/allowsRepeatedKeys`` is off.
+    public let isRepeatedKey: Bool
+
+    /// A fault.
+    public init(reason: String, offset: Int, isRepeatedKey: Bool = false) {
+        self.reason = reason
+        self.offset = offset
+        self.isRepeatedKey = isRepeatedKey
+    }
+
     /// The reason and where.
     public var description: String { "\(reason) at byte \(offset)" }
 }
@@ -13,9 +23,14 @@ public struct JSONParseError: Error, Equatable, CustomStringConvertible {
 public struct JSONLimits: Sendable {
     /// Deepest nesting of arrays and objects.
     public var depth: Int
+    /// Whether an object may hold a key twice; the last value then wins, as in Python.
+    public var allowsRepeatedKeys: Bool
 
-    /// Limits with the given nesting; 512 is deeper than any file that is not an attack.
-    public init(depth: Int = 512) { self.depth = depth }
+    /// Limits; a depth of 512 is more than any file that is not an attack has.
+    public init(depth: Int = 512, allowsRepeatedKeys: Bool = true) {
+        self.depth = depth
+        self.allowsRepeatedKeys = allowsRepeatedKeys
+    }
 }
 
 extension JSONValue {
@@ -47,10 +62,12 @@ struct JSONParser {
     private let text: UnsafeRawBufferPointer
     private var offset = 0
     private var depthLeft: Int
+    private let allowsRepeatedKeys: Bool
 
     init(text: UnsafeRawBufferPointer, limits: JSONLimits) {
         self.text = text
         depthLeft = limits.depth
+        allowsRepeatedKeys = limits.allowsRepeatedKeys
     }
 
     mutating func document() throws(JSONParseError) -> JSONValue {
@@ -135,7 +152,11 @@ struct JSONParser {
             guard offset < text.count, text[offset] == UInt8(ascii: "\"") else {
                 throw error("expected a key in quotation marks")
             }
+            let keyOffset = offset
             let key = try string()
+            guard allowsRepeatedKeys || members[key] == nil else {
+                throw JSONParseError(reason: "key occurs twice", offset: keyOffset, isRepeatedKey: true)
+            }
             skipSpace()
             guard try take(UInt8(ascii: ":"), expected: ":") else { throw error("expected :") }
             members[key] = try value()
