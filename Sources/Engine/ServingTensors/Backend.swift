@@ -3,6 +3,7 @@
 /// Conformers: `CPUBackend`, later CUDA. `DecoderModel` issues the operations in order from one thread; a backend may
 /// run them asynchronously as long as ``withRows(of:_:)`` waits. Activations are float32 rows, one a token of the step;
 /// weights stay encoded as the backend likes. Results must not depend on what else is in the batch.
+/// An activation knows how many of its rows are in use: an operation gives its outputs as many rows as its input has.
 public protocol Backend: AnyObject {
     /// A linear layer's weight (out, in), resident and possibly repacked.
     associatedtype Matrix

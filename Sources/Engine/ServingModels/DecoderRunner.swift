@@ -1,0 +1,92 @@
+public import ServingTensors
+
+/// A decoder with its paged KV cache: the ``ModelRunner`` that the engine drives.
+public final class DecoderRunner<Device: Backend>: ModelRunner {
+    /// Sizes of cache and steps.
+    public struct Options: Sendable {
+        /// Bytes for keys and values. At least one sequence of the full context must fit.
+        public var keyValueBytes: Int
+        /// How keys and values are stored.
+        public var keyValueElement: KVCacheLayout.Element
+        /// P: positions a KV block.
+        public var positionsPerBlock: Int
+        /// Most tokens a step.
+        public var maxBatchedTokens: Int
+
+        /// Options; blocks of 16 positions suit vector units of 8 and 16 lanes.
+        public init(
+            keyValueBytes: Int, keyValueElement: KVCacheLayout.Element = .f16, positionsPerBlock: Int = 16,
+            maxBatchedTokens: Int = 512
+        ) {
+            self.keyValueBytes = keyValueBytes
+            self.keyValueElement = keyValueElement
+            self.positionsPerBlock = positionsPerBlock
+            self.maxBatchedTokens = maxBatchedTokens
+        }
+    }
+
+    public let limits: ModelLimits
+    private let model: DecoderModel<Device>
+    private let backend: Device
+    private let cache: Device.KVCache
+    private let workspace: DecoderModel<Device>.Workspace
+    private var logits: Device.Activation
+    private var logitRowCapacity: Int
+
+    /// Allocates the cache and the workspace of a loaded model.
+    public init(model: DecoderModel<Device>, backend: Device, options: Options) throws {
+        let config = model.config
+        var layout = KVCacheLayout(
+            layerCount: config.layerCount, blockCount: 0, positionsPerBlock: options.positionsPerBlock,
+            headCount: config.keyValueHeadCount, headDimension: config.headDimension,
+            element: options.keyValueElement)
+        layout.blockCount = options.keyValueBytes / layout.bytesPerBlock
+        let needed = (config.contextLength + options.positionsPerBlock - 1) / options.positionsPerBlock
+        guard layout.blockCount >= needed else {
+            throw ModelError(
+                .outOfMemory,
+                "a context of \(config.contextLength) tokens needs \(needed * layout.bytesPerBlock >> 20) MiB for keys "
+                    + "and values, \(options.keyValueBytes >> 20) MiB are allowed (lower the context or allow more)")
+        }
+        self.model = model
+        self.backend = backend
+        limits = ModelLimits(
+            vocabularyCount: config.vocabularyCount, contextLength: config.contextLength,
+            blockCount: layout.blockCount, positionsPerBlock: options.positionsPerBlock,
+            maxBatchedTokens: options.maxBatchedTokens)
+        cache = try backend.makeKVCache(layout)
+        workspace = try model.makeWorkspace(tokenCount: options.maxBatchedTokens)
+        logitRowCapacity = 1
+        logits = try backend.makeActivation(rowCapacity: 1, width: config.vocabularyCount)
+    }
+
+    /// Bytes of one KV block.
+    public static func bytesPerBlock(_ config: DecoderConfig, _ options: Options) -> Int {
+        KVCacheLayout(
+            layerCount: config.layerCount, blockCount: 1, positionsPerBlock: options.positionsPerBlock,
+            headCount: config.keyValueHeadCount, headDimension: config.headDimension,
+            element: options.keyValueElement
+        ).bytesPerBlock
+    }
+
+    public func forward(_ batch: ForwardBatch) throws -> LogitRows {
+        precondition(batch.tokenIDs.count <= limits.maxBatchedTokens, "the step exceeds its token budget")
+        let rowCount = batch.logitTokenIndices.count
+        if rowCount > logitRowCapacity {
+            let capacity = min(max(rowCount, 2 * logitRowCapacity), limits.maxBatchedTokens)
+            logits = try backend.makeActivation(rowCapacity: capacity, width: limits.vocabularyCount)
+            logitRowCapacity = capacity
+        }
+        try model.forward(batch, cache: cache, workspace: workspace, logits: logits)
+        guard rowCount > 0 else {
+            // Nothing to read, but the step must be over before its buffers are used again.
+            try backend.withRows(of: workspace.hidden) { _ in }
+            return LogitRows(scores: UnsafeMutableBufferPointer(start: nil, count: 0), vocabularyCount: 0)
+        }
+        return try backend.withRows(of: logits) {
+            LogitRows(
+                scores: UnsafeMutableBufferPointer(rebasing: $0[..<(rowCount * limits.vocabularyCount)]),
+                vocabularyCount: limits.vocabularyCount)
+        }
+    }
+}
