@@ -1,0 +1,228 @@
+import ServingTensors
+
+/// The engine's thread: takes requests from the mailbox, has the scheduler plan a step, the model compute it and the sampler
+/// choose tokens, and sends events. Nothing of it leaves the thread.
+final class EngineLoop {
+    private let runner: any ModelRunner
+    private let mailbox: EngineMailbox
+    private let makeDecoder: TokenTextDecoderFactory
+    private let now: @Sendable () -> Duration
+    private let limits: ModelLimits
+    private var scheduler: Scheduler
+    private var sampler = Sampler()
+    private var requests: [Int: ActiveRequest] = [:]
+    private var samples: [SequenceID: ActiveSample] = [:]
+    private var statistics = EngineStatistics()
+
+    init(
+        runner: any ModelRunner, mailbox: EngineMailbox, configuration: EngineConfiguration,
+        makeDecoder: @escaping TokenTextDecoderFactory, now: @escaping @Sendable () -> Duration
+    ) {
+        self.runner = runner
+        self.mailbox = mailbox
+        self.makeDecoder = makeDecoder
+        self.now = now
+        limits = runner.limits
+        scheduler = Scheduler(limits: SchedulerLimits(model: runner.limits, configuration: configuration))
+        publishStatistics()
+    }
+
+    /// Runs until it is told to shut down.
+    func run() {
+        var shutdown: ShutdownMode?
+        while true {
+            for command in mailbox.takeCommands(isIdle: scheduler.isIdle && shutdown == nil) {
+                switch command {
+                case .start(let submission): start(submission)
+                case .cancel(let serial): end(serial, .cancelled)
+                case .shutDown(let mode): shutdown = mode
+                }
+            }
+            if case .cancel = shutdown { endAll(.cancelled) }
+            if shutdown != nil, scheduler.isIdle { break }
+            if !scheduler.isIdle { step() }
+            publishStatistics()
+        }
+        publishStatistics()
+        for case .start(let submission) in mailbox.end() {
+            start(submission)
+            end(submission.serial, .cancelled)
+        }
+    }
+
+    // MARK: Requests
+
+    private func start(_ submission: Submission) {
+        let active = ActiveRequest(submission, limits: limits)
+        let request = submission.request
+        requests[submission.serial] = active
+        let needsNoStep = active.tokenAllowance == 0 && !request.includesPromptLogProbabilities
+        let samples = (0..<request.sampleCount).map { index in
+            ActiveSample(active, index: request.firstSampleIndex + index, decoder: makeDecoder(request))
+        }
+        if needsNoStep {
+            announce(active, cachedTokenCount: 0)
+            for sample in samples { sample.finish(.length) }
+            retire(active)
+            return
+        }
+        active.sequenceIDs = scheduler.add(
+            promptTokenIDs: request.promptTokenIDs, adapter: request.adapterKey, sampleCount: request.sampleCount,
+            wantsPromptLogits: request.includesPromptLogProbabilities)
+        for (id, sample) in zip(active.sequenceIDs, samples) { self.samples[id] = sample }
+    }
+
+    private func announce(_ active: ActiveRequest, cachedTokenCount: Int) {
+        let startedAt = now()
+        active.startedAt = startedAt
+        active.cachedTokenCount = cachedTokenCount
+        active.send(
+            .started(
+                GenerationEvent.Start(
+                    seed: active.submission.seed, promptTokenCount: active.request.promptTokenIDs.count,
+                    cachedTokenCount: cachedTokenCount, queueDuration: startedAt - active.submission.submittedAt)))
+    }
+
+    /// Ends what is left of a request. Unknown serials are of requests that have ended.
+    private func end(_ serial: Int, _ reason: FinishReason) {
+        guard let active = requests[serial] else { return }
+        let ids = active.sequenceIDs.filter { samples[$0] != nil }
+        scheduler.abort(Set(ids))
+        for id in ids { samples.removeValue(forKey: id)?.finish(reason) }
+        retire(active)
+    }
+
+    private func endAll(_ reason: FinishReason) {
+        for serial in requests.keys.sorted() { end(serial, reason) }
+    }
+
+    private func retire(_ active: ActiveRequest) {
+        requests[active.submission.serial] = nil
+        // Before the stream ends, so that whoever saw the end may use the id again.
+        mailbox.retire(active.submission)
+        active.submission.events.finish()
+    }
+
+    // MARK: Steps
+
+    private func step() {
+        let plan = scheduler.schedule()
+        precondition(!plan.runs.isEmpty || !plan.preempted.isEmpty, "a step for nothing: the scheduler is stuck")
+        statistics.preemptionCount += plan.preempted.count
+        for admission in plan.admissions { note(admission) }
+        guard !plan.runs.isEmpty else { return }
+        statistics.stepCount += 1
+        do {
+            let rows = try runner.forward(plan.batch)
+            guard rows.vocabularyCount == limits.vocabularyCount,
+                rows.rowCount == plan.batch.logitTokenIndices.count
+            else { throw StepError.unexpectedRows(rows.rowCount, rows.vocabularyCount) }
+            statistics.computedTokenCount += plan.batch.tokenIDs.count
+            carryOut(plan, rows)
+        } catch {
+            statistics.failedStepCount += 1
+            let serials = Set(plan.runs.compactMap { samples[$0.sequenceID]?.active.submission.serial })
+            for serial in serials.sorted() { end(serial, .failed(String(describing: error))) }
+        }
+    }
+
+    private func note(_ admission: StepPlan.Admission) {
+        if admission.cachedTokenCount > 0 {
+            statistics.prefixHitCount += 1
+            statistics.prefixHitTokenCount += admission.cachedTokenCount
+        }
+        guard let active = samples[admission.sequenceID]?.active, active.startedAt == nil else { return }
+        announce(active, cachedTokenCount: admission.cachedTokenCount)
+    }
+
+    private func carryOut(_ plan: StepPlan, _ rows: LogitRows) {
+        let time = now()
+        var outcomes: [RunOutcome] = []
+        outcomes.reserveCapacity(plan.runs.count)
+        var finished: [(SequenceID, FinishReason)] = []
+        for run in plan.runs {
+            guard let sample = samples[run.sequenceID] else { preconditionFailure("a run of an unknown sequence") }
+            do throws(SamplingError) {
+                let reason = try advance(sample, run, rows, time, &outcomes)
+                if let reason { finished.append((run.sequenceID, reason)) }
+            } catch {
+                outcomes.append(.finished)
+                finished.append((run.sequenceID, .failed(error.description)))
+            }
+        }
+        scheduler.complete(plan, outcomes)
+        for (id, reason) in finished { finish(id, reason) }
+    }
+
+    /// Takes what a run computed, appends its outcome, and returns why the sample ends, if it does.
+    private func advance(
+        _ sample: ActiveSample, _ run: StepPlan.Run, _ rows: LogitRows, _ time: Duration,
+        _ outcomes: inout [RunOutcome]
+    ) throws(SamplingError) -> FinishReason? {
+        try takePromptLogits(sample.active, run, rows)
+        guard let row = run.sampledRow else {
+            outcomes.append(.computed)
+            return nil
+        }
+        let active = sample.active
+        if sample.tokenCount == 0, run.sequenceID == active.sequenceIDs.lowerBound,
+            active.request.includesPromptLogProbabilities
+        {
+            active.send(.prompt(active.promptTokens))
+            active.promptTokens = []
+        }
+        guard active.tokenAllowance > 0 else {
+            outcomes.append(.finished)
+            return .length
+        }
+        let token = try sampler.choose(from: rows[row], state: sample.sampler, position: sample.nextPosition)
+        statistics.generatedTokenCount += 1
+        let reason = sample.take(token, now: time)
+        outcomes.append(reason == nil ? .next(token.id) : .finished)
+        return reason
+    }
+
+    private func takePromptLogits(
+        _ active: ActiveRequest, _ run: StepPlan.Run, _ rows: LogitRows
+    ) throws(SamplingError) {
+        let prompt = active.request.promptTokenIDs
+        if active.request.includesPromptLogProbabilities, active.promptTokens.isEmpty, run.positions.contains(0) {
+            active.promptTokens.append(PromptToken(id: prompt[0], logProbability: nil, alternatives: []))
+        }
+        for (offset, position) in run.promptLogits.enumerated() {
+            let token = try Sampler.logProbabilities(
+                of: prompt[position + 1], in: UnsafeBufferPointer(rows[run.firstRow + offset]),
+                count: active.request.logProbabilityCount ?? 0)
+            active.promptTokens.append(
+                PromptToken(id: token.id, logProbability: token.logProbability, alternatives: token.alternatives))
+        }
+    }
+
+    private func finish(_ id: SequenceID, _ reason: FinishReason) {
+        guard let sample = samples.removeValue(forKey: id) else { return }
+        sample.finish(reason)
+        sample.active.unfinishedCount -= 1
+        if sample.active.unfinishedCount == 0 { retire(sample.active) }
+    }
+
+    private func publishStatistics() {
+        statistics.runningCount = scheduler.running.count
+        statistics.waitingCount = scheduler.waitingCount
+        statistics.usedBlockCount = scheduler.pool.usedCount
+        statistics.cachedBlockCount = scheduler.pool.cachedCount
+        statistics.freeBlockCount = scheduler.pool.freeCount - scheduler.pool.cachedCount
+        mailbox.publish(statistics)
+    }
+}
+
+/// A step that did not do what it promised.
+private enum StepError: Error, CustomStringConvertible {
+    case unexpectedRows(Int, Int)
+
+    var description: String {
+        switch self {
+        case .unexpectedRows(let rowCount, let vocabularyCount):
+            "the model returned \(rowCount) rows of \(vocabularyCount) logits, which is not what was asked for"
+        }
+    }
+}

@@ -1,0 +1,27 @@
+/// What the engine holds and has done, as of its last step.
+public struct EngineStatistics: Sendable, Equatable {
+    /// Sequences that are computed in steps.
+    public var runningCount = 0
+    /// Sequences that wait, the preempted ones among them.
+    public var waitingCount = 0
+    /// KV blocks in use by running sequences.
+    public var usedBlockCount = 0
+    /// KV blocks that nobody uses but that hold a prefix for later; given up when blocks are needed.
+    public var cachedBlockCount = 0
+    /// KV blocks that hold nothing.
+    public var freeBlockCount = 0
+    /// Steps computed.
+    public var stepCount = 0
+    /// Steps in which the model failed.
+    public var failedStepCount = 0
+    /// Tokens computed by the model, recomputed ones counted again.
+    public var computedTokenCount = 0
+    /// Tokens generated.
+    public var generatedTokenCount = 0
+    /// Times a sequence gave up its blocks for an earlier one.
+    public var preemptionCount = 0
+    /// Sequences that took blocks from the prefix cache when they were let in.
+    public var prefixHitCount = 0
+    /// Tokens that needed no computing because of that.
+    public var prefixHitTokenCount = 0
+}
