@@ -1,0 +1,13 @@
+// All kernels for the instruction set that the including file names.
+#include "kernels.h"
+#include "lanes.h"
+#include "linear.h"
+#include "rows.h"
+#include "attention.h"
+
+#define KERNEL_SET(set, text)                                                                                    \
+    const sk_kernels set = {                                                                                     \
+        .name = text, .pack_row = pack_row, .linear = linear, .rms_norm = rms_norm, .rotate = rotate,            \
+        .gated_activation = gated_activation, .add = add, .scale_and_cap = scale_and_cap, .attend = attend,      \
+        .merge = merge,                                                                                          \
+    };

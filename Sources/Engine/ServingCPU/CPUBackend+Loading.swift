@@ -1,0 +1,70 @@
+import CServingKernels
+public import ServingTensors
+
+/// Weights, tables and caches.
+extension CPUBackend {
+    public func makeMatrix(_ weight: StoredTensor) throws -> CPUMatrix {
+        let (rows, columns) = (weight.rowCount, weight.columnCount)
+        guard weight.shape.count == 2, rows > 0, columns > 0, rows <= 1 << 28, columns <= 1 << 28 else {
+            throw CPUBackendError.invalid("\(weight.name): a weight of shape \(weight.shape) is no matrix")
+        }
+        let code = sk_panel_kind_for_type(weight.type.rawValue)
+        precondition(code >= 0, "every TensorType has a panel kind")
+        let kind = usesFloat32Weights ? SK_PANEL_F32 : sk_panel_kind(UInt32(code))
+        let panelCount = (rows + Int(SK_PANEL_ROWS) - 1) / Int(SK_PANEL_ROWS)
+        let byteCount = try checkedProduct(sk_panel_bytes(kind, columns), panelCount, for: weight.name)
+        let (pointer, owner) = try arena.allocate(byteCount, purpose: "weight \(weight.name)")
+        var packing = sk_packing(
+            source: weight.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), type: weight.type.rawValue,
+            kind: kind, rows: rows, columns: columns, row_bytes: weight.bytesPerRow,
+            panels: pointer.assumingMemoryBound(to: UInt8.self))
+        sk_pack(context.pool, &packing)
+        didRepack?(weight)
+        return CPUMatrix(rowCount: rows, columnCount: columns, kind: kind, panels: pointer, owner: owner)
+    }
+
+    public func makeVector(_ vector: StoredTensor, offset: Float) throws -> CPUVector {
+        var values = [Float](repeating: 0, count: vector.rowCount * vector.columnCount)
+        decode(vector.type, vector.bytes, into: &values)
+        if offset != 0 {
+            for index in values.indices { values[index] += offset }
+        }
+        return CPUVector(values)
+    }
+
+    public func makeEmbeddingTable(_ table: StoredTensor) throws -> CPUEmbeddingTable {
+        guard table.shape.count == 2 else {
+            throw CPUBackendError.invalid("\(table.name): an embedding table of shape \(table.shape)")
+        }
+        return CPUEmbeddingTable(table)
+    }
+
+    public func makeRotary(_ rotary: RotaryEmbedding) throws -> CPURotary {
+        guard rotary.headDimension > 0, 2 * rotary.inverseFrequencies.count <= rotary.headDimension else {
+            throw CPUBackendError.invalid(
+                "\(rotary.inverseFrequencies.count) rotation pairs do not fit a head of \(rotary.headDimension)")
+        }
+        return CPURotary(rotary)
+    }
+
+    public func makeActivation(rowCapacity: Int, width: Int) throws -> CPUActivation {
+        let purpose = "activations (\(rowCapacity), \(width))"
+        guard rowCapacity >= 0, width > 0, rowCapacity <= 1 << 28, width <= 1 << 28 else {
+            throw CPUBackendError.invalid("bad size of \(purpose)")
+        }
+        let bytes = try checkedProduct(rowCapacity, width, 4, for: purpose)
+        return CPUActivation(
+            rowCapacity: rowCapacity, width: width, memory: try PageMemory(byteCount: bytes, purpose: purpose))
+    }
+
+    public func makeKVCache(_ layout: KVCacheLayout) throws -> CPUKVCache {
+        try CPUKVCache(layout)
+    }
+
+    /// Decodes stored elements of a known type.
+    func decode(_ type: TensorType, _ bytes: UnsafeRawBufferPointer, into values: inout [Float]) {
+        let known = sk_dequantize(
+            type.rawValue, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), &values, values.count)
+        precondition(known, "every TensorType can be decoded")
+    }
+}

@@ -1,0 +1,195 @@
+import CServingKernels
+import Glibc
+public import ServingTensors
+
+/// The operations of a step.
+extension CPUBackend: Backend {
+    public typealias Matrix = CPUMatrix
+    public typealias Vector = CPUVector
+    public typealias EmbeddingTable = CPUEmbeddingTable
+    public typealias Rotary = CPURotary
+    public typealias Activation = CPUActivation
+    public typealias KVCache = CPUKVCache
+
+    public func begin(_ batch: ForwardBatch) throws {
+        step += 1
+        tokenIDs = batch.tokenIDs
+        positions = batch.positions
+        guard positions.count == tokenIDs.count else {
+            throw CPUBackendError.invalid("\(tokenIDs.count) tokens, but sequences of \(positions.count)")
+        }
+        let entryCount = batch.sequences.reduce(0) { $0 + $1.blockTable.count }
+        var next = UnsafeMutableRawPointer(try blockTables.reserve(entryCount * 4))
+            .assumingMemoryBound(to: BlockID.self)
+        sequences.removeAll(keepingCapacity: true)
+        blockCounts.removeAll(keepingCapacity: true)
+        var expected = 0
+        for sequence in batch.sequences {
+            guard
+                sequence.tokenRange.lowerBound == expected, sequence.firstPosition >= 0,
+                sequence.firstPosition <= Int(Int32.max) - sequence.tokenRange.count
+            else { throw CPUBackendError.invalid("the runs of a batch must follow one another from position 0 on") }
+            expected = sequence.tokenRange.upperBound
+            guard !sequence.tokenRange.isEmpty else { continue }
+            next.update(from: sequence.blockTable, count: sequence.blockTable.count)
+            sequences.append(
+                sk_sequence(
+                    token_begin: Int32(sequence.tokenRange.lowerBound), token_count: Int32(sequence.tokenRange.count),
+                    first_position: Int32(sequence.firstPosition), block_table: next))
+            blockCounts.append(sequence.blockTable.count)
+            next += sequence.blockTable.count
+        }
+    }
+
+    public func embed(_ table: CPUEmbeddingTable, scale: Float, into output: CPUActivation) throws {
+        let stored = table.stored
+        try resize(output, rowCount: tokenIDs.count, width: stored.columnCount)
+        for (row, token) in tokenIDs.enumerated() {
+            guard token >= 0, Int(token) < stored.rowCount else {
+                throw CPUBackendError.invalid("token \(token) is outside the vocabulary of \(stored.rowCount)")
+            }
+            let target = output.elements + row * output.width
+            let source = stored.bytes.baseAddress.map { $0 + Int(token) * stored.bytesPerRow }
+            _ = sk_dequantize(
+                stored.type.rawValue, source?.assumingMemoryBound(to: UInt8.self), target, stored.columnCount)
+            if scale != 1 {
+                for index in 0..<output.width { target[index] *= scale }
+            }
+        }
+    }
+
+    public func rmsNorm(
+        _ input: CPUActivation, weight: CPUVector, epsilon: Float, into output: CPUActivation
+    ) throws {
+        try resize(output, rowCount: input.rowCount, width: input.width)
+        try expect(weight.count == input.width, "a norm of \(weight.count) elements for rows of \(input.width)")
+        sk_rms_norm(
+            &context, input.elements, weight.elements, output.elements, Int32(input.rowCount), Int32(input.width),
+            epsilon)
+    }
+
+    public func headRMSNorm(_ rows: CPUActivation, headCount: Int, weight: CPUVector, epsilon: Float) throws {
+        try expect(
+            headCount > 0 && headCount * weight.count == rows.width,
+            "a norm of \(weight.count) elements for \(headCount) heads in rows of \(rows.width)")
+        sk_rms_norm(
+            &context, rows.elements, weight.elements, rows.elements, Int32(rows.rowCount * headCount),
+            Int32(weight.count), epsilon)
+    }
+
+    public func linear(
+        _ input: CPUActivation, _ layers: [LinearLayer<CPUBackend>], into outputs: [CPUActivation]
+    ) throws {
+        try expect(layers.count == outputs.count, "\(layers.count) layers, \(outputs.count) outputs")
+        var quantized = false
+        for (layer, output) in zip(layers, outputs) {
+            let weight = layer.weight
+            try expect(
+                weight.columnCount == input.width,
+                "a weight (\(weight.rowCount), \(weight.columnCount)) for rows of \(input.width)")
+            try expect(
+                layer.bias.map { $0.count == weight.rowCount } ?? true,
+                "a bias of \(layer.bias?.count ?? 0) elements for \(weight.rowCount) rows")
+            try resize(output, rowCount: input.rowCount, width: weight.rowCount)
+            quantized = quantized || sk_panel_is_quantized(weight.kind)
+        }
+        let packed = try packedActivations.reserve(
+            quantized ? sk_packed_activation_bytes(input.rowCount, input.width) : 0)
+        withUnsafeTemporaryAllocation(of: sk_linear_layer.self, capacity: layers.count) { descriptions in
+            for index in layers.indices {
+                let layer = layers[index]
+                descriptions.initializeElement(
+                    at: index,
+                    to: sk_linear_layer(
+                        panels: layer.weight.panels.assumingMemoryBound(to: UInt8.self), kind: layer.weight.kind,
+                        rows: Int32(layer.weight.rowCount), bias: layer.bias?.elements,
+                        output: outputs[index].elements))
+            }
+            sk_linear(
+                &context, input.elements, Int32(input.rowCount), Int32(input.width), packed, descriptions.baseAddress,
+                Int32(layers.count))
+        }
+    }
+
+    public func rotate(_ rows: CPUActivation, headCount: Int, by rotary: CPURotary) throws {
+        let dimension = rotary.rotary.headDimension
+        try expect(
+            headCount * dimension == rows.width && rows.rowCount == positions.count,
+            "\(headCount) heads of \(dimension) and \(positions.count) positions for rows (\(rows.rowCount), "
+                + "\(rows.width))")
+        prepare(rotary)
+        sk_rotate(
+            &context, rows.elements, Int32(rows.rowCount), Int32(headCount), Int32(dimension),
+            Int32(rotary.rotary.inverseFrequencies.count), rotary.rotary.pairing == .neighbours, rotary.cosines,
+            rotary.sines)
+    }
+
+    public func gatedActivation(
+        _ kind: GatedActivation, gate: CPUActivation, up: CPUActivation, into output: CPUActivation
+    ) throws {
+        try expect(gate.rowCount == up.rowCount && gate.width == up.width, "gate and up differ in shape")
+        try resize(output, rowCount: gate.rowCount, width: gate.width)
+        let code: Int32 =
+            switch kind {
+            case .silu: 0
+            case .geluTanh: 1
+            case .geluErf: 2
+            }
+        sk_gated_activation(&context, code, gate.elements, up.elements, output.elements, gate.count)
+    }
+
+    public func add(_ term: CPUActivation, scale: Float, to sum: CPUActivation) throws {
+        try expect(term.rowCount == sum.rowCount && term.width == sum.width, "the terms of a sum differ in shape")
+        sk_add(&context, term.elements, scale, sum.elements, sum.count)
+    }
+
+    public func gather(_ rows: [Int], of input: CPUActivation, into output: CPUActivation) throws {
+        try expect(output !== input, "rows cannot be gathered in place")
+        try resize(output, rowCount: rows.count, width: input.width)
+        for (index, row) in rows.enumerated() {
+            try expect(row >= 0 && row < input.rowCount, "row \(row) of \(input.rowCount)")
+            (output.elements + index * input.width).update(from: input.elements + row * input.width, count: input.width)
+        }
+    }
+
+    public func scaleAndCap(_ rows: CPUActivation, scale: Float, softCap: Float?) throws {
+        sk_scale_and_cap(&context, rows.elements, scale, softCap ?? 0, rows.count)
+    }
+
+    public func withRows<Result>(
+        of activation: CPUActivation, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
+    ) throws -> Result {
+        try body(UnsafeMutableBufferPointer(start: activation.elements, count: activation.count))
+    }
+
+    // MARK: Helpers of the operations
+
+    /// Gives an output its rows.
+    func resize(_ output: CPUActivation, rowCount: Int, width: Int) throws(CPUBackendError) {
+        guard output.width == width, rowCount <= output.rowCapacity else {
+            throw .invalid(
+                "a result (\(rowCount), \(width)) does not fit activations (\(output.rowCapacity), \(output.width))")
+        }
+        output.rowCount = rowCount
+    }
+
+    func expect(_ condition: Bool, _ message: @autoclosure () -> String) throws(CPUBackendError) {
+        guard condition else { throw .invalid(message()) }
+    }
+
+    /// Computes the step's cosines and sines: of the float32 product of position and frequency, as PyTorch models do.
+    private func prepare(_ rotary: CPURotary) {
+        guard rotary.step != step else { return }
+        rotary.step = step
+        let frequencies = rotary.rotary.inverseFrequencies, magnitude = rotary.rotary.magnitude
+        rotary.cosines.removeAll(keepingCapacity: true)
+        rotary.sines.removeAll(keepingCapacity: true)
+        for position in positions {
+            for frequency in frequencies {
+                let angle = Float(position) * frequency
+                rotary.cosines.append(cosf(angle) * magnitude)
+                rotary.sines.append(sinf(angle) * magnitude)
+            }
+        }
+    }
+}
