@@ -3,6 +3,7 @@ public import ServingTensors
 
 /// The paged cache and attention over it.
 extension CPUBackend {
+    /// Writes the step's keys and values to their slots.
     public func store(
         keys: CPUActivation, values: CPUActivation, in cache: CPUKVCache, layer: Int
     ) throws {
@@ -17,6 +18,7 @@ extension CPUBackend {
         sk_store(&context, &shape, keys.elements, values.elements, sequences, Int32(sequences.count))
     }
 
+    /// Attends over each sequence's cached positions; long pasts of few queries are cut between the threads.
     public func attend(
         _ queries: CPUActivation, over cache: CPUKVCache, layer: Int, _ parameters: AttentionParameters,
         into output: CPUActivation

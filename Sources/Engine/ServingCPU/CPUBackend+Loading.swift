@@ -3,6 +3,7 @@ public import ServingTensors
 
 /// Weights, tables and caches.
 extension CPUBackend {
+    /// Repacks a weight for the kernels, without loss unless the backend was asked for float32.
     public func makeMatrix(_ weight: StoredTensor) throws -> CPUMatrix {
         let (rows, columns) = (weight.rowCount, weight.columnCount)
         guard weight.shape.count == 2, rows > 0, columns > 0, rows <= 1 << 28, columns <= 1 << 28 else {
@@ -23,6 +24,7 @@ extension CPUBackend {
         return CPUMatrix(rowCount: rows, columnCount: columns, kind: kind, panels: pointer, owner: owner)
     }
 
+    /// Decodes a vector to float32 and adds `offset`.
     public func makeVector(_ vector: StoredTensor, offset: Float) throws -> CPUVector {
         var values = [Float](repeating: 0, count: vector.rowCount * vector.columnCount)
         decode(vector.type, vector.bytes, into: &values)
@@ -32,6 +34,7 @@ extension CPUBackend {
         return CPUVector(values)
     }
 
+    /// Keeps the table as it lies in the file; rows are decoded when looked up.
     public func makeEmbeddingTable(_ table: StoredTensor) throws -> CPUEmbeddingTable {
         guard table.shape.count == 2 else {
             throw CPUBackendError.invalid("\(table.name): an embedding table of shape \(table.shape)")
@@ -39,6 +42,7 @@ extension CPUBackend {
         return CPUEmbeddingTable(table)
     }
 
+    /// Keeps the frequencies; tables are computed once a step.
     public func makeRotary(_ rotary: RotaryEmbedding) throws -> CPURotary {
         guard rotary.headDimension > 0, 2 * rotary.inverseFrequencies.count <= rotary.headDimension else {
             throw CPUBackendError.invalid(
@@ -47,6 +51,7 @@ extension CPUBackend {
         return CPURotary(rotary)
     }
 
+    /// Rows of float32, zero and without a row in use.
     public func makeActivation(rowCapacity: Int, width: Int) throws -> CPUActivation {
         let purpose = "activations (\(rowCapacity), \(width))"
         guard rowCapacity >= 0, width > 0, rowCapacity <= 1 << 28, width <= 1 << 28 else {
@@ -57,6 +62,7 @@ extension CPUBackend {
             rowCapacity: rowCapacity, width: width, memory: try PageMemory(byteCount: bytes, purpose: purpose))
     }
 
+    /// Makes an empty cache. P must be a multiple of 16.
     public func makeKVCache(_ layout: KVCacheLayout) throws -> CPUKVCache {
         try CPUKVCache(layout)
     }

@@ -4,13 +4,20 @@ public import ServingTensors
 
 /// The operations of a step.
 extension CPUBackend: Backend {
+    /// See ``Backend``.
     public typealias Matrix = CPUMatrix
+    /// See ``Backend``.
     public typealias Vector = CPUVector
+    /// See ``Backend``.
     public typealias EmbeddingTable = CPUEmbeddingTable
+    /// See ``Backend``.
     public typealias Rotary = CPURotary
+    /// See ``Backend``.
     public typealias Activation = CPUActivation
+    /// See ``Backend``.
     public typealias KVCache = CPUKVCache
 
+    /// Starts a step; see ``Backend``. Runs must follow one another from token 0 on.
     public func begin(_ batch: ForwardBatch) throws {
         step += 1
         tokenIDs = batch.tokenIDs
@@ -41,6 +48,7 @@ extension CPUBackend: Backend {
         }
     }
 
+    /// Looks up the rows of the step's tokens.
     public func embed(_ table: CPUEmbeddingTable, scale: Float, into output: CPUActivation) throws {
         let stored = table.stored
         try resize(output, rowCount: tokenIDs.count, width: stored.columnCount)
@@ -58,6 +66,7 @@ extension CPUBackend: Backend {
         }
     }
 
+    /// Divides rows by their root mean square and multiplies by the weight.
     public func rmsNorm(
         _ input: CPUActivation, weight: CPUVector, epsilon: Float, into output: CPUActivation
     ) throws {
@@ -68,6 +77,7 @@ extension CPUBackend: Backend {
             epsilon)
     }
 
+    /// The same for each head of each row.
     public func headRMSNorm(_ rows: CPUActivation, headCount: Int, weight: CPUVector, epsilon: Float) throws {
         try expect(
             headCount > 0 && headCount * weight.count == rows.width,
@@ -77,6 +87,7 @@ extension CPUBackend: Backend {
             Int32(weight.count), epsilon)
     }
 
+    /// Computes several layers of one input in one pass of the threads.
     public func linear(
         _ input: CPUActivation, _ layers: [LinearLayer<CPUBackend>], into outputs: [CPUActivation]
     ) throws {
@@ -111,6 +122,7 @@ extension CPUBackend: Backend {
         }
     }
 
+    /// Rotates each head by its token's position.
     public func rotate(_ rows: CPUActivation, headCount: Int, by rotary: CPURotary) throws {
         let dimension = rotary.rotary.headDimension
         try expect(
@@ -124,6 +136,7 @@ extension CPUBackend: Backend {
             rotary.sines)
     }
 
+    /// Multiplies the activated gate with `up`.
     public func gatedActivation(
         _ kind: GatedActivation, gate: CPUActivation, up: CPUActivation, into output: CPUActivation
     ) throws {
@@ -138,11 +151,13 @@ extension CPUBackend: Backend {
         sk_gated_activation(&context, code, gate.elements, up.elements, output.elements, gate.count)
     }
 
+    /// Adds `scale * term`, fused.
     public func add(_ term: CPUActivation, scale: Float, to sum: CPUActivation) throws {
         try expect(term.rowCount == sum.rowCount && term.width == sum.width, "the terms of a sum differ in shape")
         sk_add(&context, term.elements, scale, sum.elements, sum.count)
     }
 
+    /// Picks rows; not in place.
     public func gather(_ rows: [Int], of input: CPUActivation, into output: CPUActivation) throws {
         try expect(output !== input, "rows cannot be gathered in place")
         try resize(output, rowCount: rows.count, width: input.width)
@@ -152,10 +167,12 @@ extension CPUBackend: Backend {
         }
     }
 
+    /// Scales rows and bounds them softly.
     public func scaleAndCap(_ rows: CPUActivation, scale: Float, softCap: Float?) throws {
         sk_scale_and_cap(&context, rows.elements, scale, softCap ?? 0, rows.count)
     }
 
+    /// Shows the rows; everything is done by then.
     public func withRows<Result>(
         of activation: CPUActivation, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
     ) throws -> Result {

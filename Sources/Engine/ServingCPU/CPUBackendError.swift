@@ -9,6 +9,7 @@ public enum CPUBackendError: Error, Equatable, CustomStringConvertible {
     /// An instruction set that is unknown or that this processor lacks.
     case unknownInstructionSet(String)
 
+    /// The message.
     public var description: String {
         switch self {
         case .outOfMemory(let purpose, let bytes): "no memory for \(purpose): \(bytes) bytes (\(bytes >> 20) MiB)"
