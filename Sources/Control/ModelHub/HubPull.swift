@@ -212,7 +212,6 @@ extension HubPull {
         var last = part.count
         var hasRestarted = false
         while file.size.map({ part.count < $0 }) ?? true {
-            let before = part.count
             var isDone = false
             try attempt(
                 { () throws(HTTPFailure) in
@@ -221,9 +220,9 @@ extension HubPull {
                 },
                 onStatus: { (status) throws(ModelHubError) in
                     // Range not satisfiable: what is there is not the start of what the hub has.
-                    guard status == 416, before > 0, !hasRestarted else { return false }
+                    guard status == 416, part.count > 0, !hasRestarted else { return false }
                     hasRestarted = true
-                    completedBytes -= before
+                    completedBytes -= part.count
                     try part.restart()
                     return true
                 },
