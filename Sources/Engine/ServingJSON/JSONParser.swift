@@ -140,29 +140,32 @@ struct JSONParser {
     }
 
     private mutating func object() throws(JSONParseError) -> JSONValue {
+        let start = offset
         try enter()
-        var members = JSONObject()
+        var keys: [String] = []
+        var values: [JSONValue] = []
         skipSpace()
         if try take(UInt8(ascii: "}"), expected: "a key or }") {
             depthLeft += 1
-            return .object(members)
+            return .object(JSONObject())
         }
         repeat {
             skipSpace()
             guard offset < text.count, text[offset] == UInt8(ascii: "\"") else {
                 throw error("expected a key in quotation marks")
             }
-            let keyOffset = offset
-            let key = try string()
-            guard allowsRepeatedKeys || members[key] == nil else {
-                throw JSONParseError(reason: "key occurs twice", offset: keyOffset, isRepeatedKey: true)
-            }
+            keys.append(try string())
             skipSpace()
             guard try take(UInt8(ascii: ":"), expected: ":") else { throw error("expected :") }
-            members[key] = try value()
+            values.append(try value())
             skipSpace()
         } while try !endOrComma(UInt8(ascii: "}"), "expected , or }")
         depthLeft += 1
+        let count = keys.count
+        let members = JSONObject(keys: keys, values: values)
+        guard allowsRepeatedKeys || members.count == count else {
+            throw JSONParseError(reason: "an object holds a key twice", offset: start, isRepeatedKey: true)
+        }
         return .object(members)
     }
 
@@ -209,10 +212,26 @@ struct JSONParser {
             }
             try requireDigits()
         }
+        if isWhole, let integer = wholeNumber(start..<offset) { return .integer(integer) }
         let digits = String(decoding: UnsafeRawBufferPointer(rebasing: text[start..<offset]), as: UTF8.self)
-        if isWhole, let integer = Int64(digits) { return .integer(integer) }
         guard let number = Double(digits) else { throw error("number out of range") }
         return .number(number)
+    }
+
+    /// The digits as a number, with an optional minus sign before them, or nil where it does not fit.
+    private func wholeNumber(_ range: Range<Int>) -> Int64? {
+        let isNegative = text[range.lowerBound] == UInt8(ascii: "-")
+        var value: Int64 = 0
+        for position in range.dropFirst(isNegative ? 1 : 0) {
+            // Counted downwards, because the least number has no positive counterpart.
+            let (product, productOverflows) = value.multipliedReportingOverflow(by: 10)
+            let digit = Int64(text[position] &- UInt8(ascii: "0"))
+            let (sum, sumOverflows) = product.subtractingReportingOverflow(digit)
+            guard !productOverflows, !sumOverflows else { return nil }
+            value = sum
+        }
+        guard !isNegative else { return value }
+        return value == .min ? nil : -value
     }
 
     private mutating func skipDigits() {

@@ -59,7 +59,8 @@ enum FileContent: Equatable {
 
     private static func text(_ head: UnsafeRawBufferPointer) -> FileContent {
         if head.starts(with: "version https://git-lfs".utf8) { return .gitLFSPointer }
-        guard !head.contains(where: { $0 < 0x20 && ![0x09, 0x0A, 0x0C, 0x0D, 0x1B].contains($0) }) else {
+        // Control characters that texts don't have, and bytes that UTF-8 never has.
+        guard !head.contains(where: { $0 >= 0xF8 || $0 < 0x20 && ![0x09, 0x0A, 0x0C, 0x0D, 0x1B].contains($0) }) else {
             return .binary
         }
         let text = head.drop { $0 <= 0x20 }.prefix(16).map { $0 >= 0x41 && $0 <= 0x5A ? $0 | 0x20 : $0 }

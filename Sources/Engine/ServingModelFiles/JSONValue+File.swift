@@ -6,22 +6,25 @@ extension JSONValue {
     /// - Throws: What ``MappedFile`` throws, `invalidJSON`, or what the file is instead.
     public init(readingFile path: String) throws(ModelFileError) {
         let file = try MappedFile(path: path)
-        do {
-            self = try JSONValue(parsing: file.bytes)
-        } catch {
-            switch FileContent(file.bytes) {
-            case .json, .text, .safetensors:
-                throw ModelFileError(.invalidJSON, file: path, offset: error.offset, error.reason)
-            case let content: throw content.error(path, expected: "a JSON file")
+        self = try file.withBytes { bytes throws(ModelFileError) in
+            do throws(JSONParseError) {
+                return try JSONValue(parsing: bytes)
+            } catch {
+                switch FileContent(bytes) {
+                case .json, .text, .safetensors:
+                    throw ModelFileError(.invalidJSON, file: path, offset: error.offset, error.reason)
+                case let content: throw content.error(path, expected: "a JSON file")
+                }
             }
         }
     }
 
     /// Reads a JSON file that may be absent.
-    init?(readingFileIfPresent path: String) throws(ModelFileError) {
-        do {
-            try self.init(readingFile: path)
-        } catch  where error.code == .missing {
+    static func readIfPresent(_ path: String) throws(ModelFileError) -> JSONValue? {
+        do throws(ModelFileError) {
+            return try JSONValue(readingFile: path)
+        } catch {
+            guard error.code == .missing else { throw error }
             return nil
         }
     }

@@ -13,6 +13,8 @@ public final class MappedFile: Sendable {
     public let path: String
     /// All bytes of the file.
     ///
+    /// Valid while this object is referenced; ``withBytes(_:)`` sees to that where nothing else does.
+    ///
     /// `nonisolated(unsafe)`: read-only memory that lives as long as this object, through the mapping or `owner`.
     public nonisolated(unsafe) let bytes: UnsafeRawBufferPointer
     /// Keeps the bytes of the caller alive; nil for a mapping.
@@ -45,6 +47,14 @@ public final class MappedFile: Sendable {
 
     deinit {
         if owner == nil { munmap(UnsafeMutableRawPointer(mutating: bytes.baseAddress), bytes.count) }
+    }
+
+    /// Calls `body` with all bytes and keeps the file mapped meanwhile.
+    public func withBytes<Value, Failure: Error>(
+        _ body: (UnsafeRawBufferPointer) throws(Failure) -> Value
+    ) throws(Failure) -> Value {
+        defer { withExtendedLifetime(self) {} }
+        return try body(bytes)
     }
 
     /// Asks the system to read the whole file ahead. Failure does no harm and is not reported.

@@ -26,7 +26,7 @@ public struct ModelFolder: Sendable {
         guard config.objectValue != nil else {
             throw ModelFileError(.invalidJSON, file: configPath, "is not an object")
         }
-        generationConfig = try JSONValue(readingFileIfPresent: FileSystem.join(path, "generation_config.json"))
+        generationConfig = try JSONValue.readIfPresent(FileSystem.join(path, "generation_config.json"))
         tokenizer = try TokenizerFiles(folder: path)
     }
 

@@ -67,7 +67,12 @@ public enum ModelSource: Sendable, Equatable {
     /// The main revision in a folder of Hugging Face's cache: `refs/main` names a folder in `snapshots`.
     private static func cachedRevision(_ path: String) -> String? {
         guard let reference = try? MappedFile(path: FileSystem.join(path, "refs/main")) else { return nil }
-        let name = reference.bytes.prefix { ($0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7A) || ($0 >= 0x30 && $0 <= 0x39) }
+        let name = reference.withBytes { bytes in
+            Array(
+                bytes.prefix {
+                    UInt8(ascii: "0")...UInt8(ascii: "9") ~= $0 || UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0
+                })
+        }
         guard !name.isEmpty else { return nil }
         let revision = FileSystem.join(path, "snapshots/" + String(decoding: name, as: UTF8.self))
         return (try? FileSystem.kind(of: revision)) == .folder ? revision : nil
@@ -80,7 +85,7 @@ public enum ModelSource: Sendable, Equatable {
                 .incompleteDownload, file: path, "is not finished", hint: "let the download end or start it again")
         }
         let file = try MappedFile(path: path)
-        let content = FileContent(file.bytes)
+        let content = file.withBytes { FileContent($0) }
         switch content {
         case .gguf: return .gguf(path: path)
         case .safetensors: return try folderOfPart(path, "a safetensors file")
@@ -97,7 +102,7 @@ public enum ModelSource: Sendable, Equatable {
     /// tiktoken files have the same name and are text.
     private static func isTokenizerModel(_ name: String, _ file: MappedFile, _ content: FileContent) -> Bool {
         if content == .text { return name.utf8.elementsEqual("tokenizer.model".utf8) }
-        return FolderListing.hasSuffix(name, ".model") && file.bytes[0] == 0x0A
+        return FolderListing.hasSuffix(name, ".model") && file.withBytes { $0.first == 0x0A }
     }
 
     private static func folderOfPart(_ path: String, _ kind: String) throws(ModelFileError) -> ModelSource {

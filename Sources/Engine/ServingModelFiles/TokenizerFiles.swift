@@ -36,13 +36,13 @@ public struct TokenizerFiles: Sendable {
         func pathIfPresent(_ name: String) -> String? { FileSystem.isFile(path(name)) ? path(name) : nil }
         tokenizerJSONPath = pathIfPresent("tokenizer.json")
         tokenizerModelPath = pathIfPresent("tokenizer.model")
-        tokenizerConfig = try JSONValue(readingFileIfPresent: path("tokenizer_config.json"))
-        specialTokensMap = try JSONValue(readingFileIfPresent: path("special_tokens_map.json"))
+        tokenizerConfig = try JSONValue.readIfPresent(path("tokenizer_config.json"))
+        specialTokensMap = try JSONValue.readIfPresent(path("special_tokens_map.json"))
         var templates = try Self.templateFiles(folder)
         if templates.isEmpty { templates = Self.templates(tokenizerConfig?["chat_template"]) }
         if templates.isEmpty {
             templates = Self.templates(
-                try JSONValue(readingFileIfPresent: path("chat_template.json"))?["chat_template"])
+                try JSONValue.readIfPresent(path("chat_template.json"))?["chat_template"])
         }
         chatTemplates = templates
     }
@@ -64,7 +64,7 @@ public struct TokenizerFiles: Sendable {
 
     private static func text(_ path: String) throws(ModelFileError) -> String {
         do {
-            return String(decoding: try MappedFile(path: path).bytes, as: UTF8.self)
+            return try MappedFile(path: path).withBytes { String(decoding: $0, as: UTF8.self) }
         } catch  where error.code == .empty {
             return ""
         }
@@ -73,12 +73,10 @@ public struct TokenizerFiles: Sendable {
     /// One template, or a list of named ones: `[{"name": "tool_use", "template": "..."}]`.
     private static func templates(_ value: JSONValue?) -> [ChatTemplate] {
         if let source = value?.stringValue { return [ChatTemplate(name: "default", source: source)] }
-        let named = (value?.arrayValue ?? []).compactMap { entry in
-            if let name = entry["name"]?.stringValue, let source = entry["template"]?.stringValue {
-                ChatTemplate(name: name, source: source)
-            } else {
-                nil as ChatTemplate?
-            }
+        var named: [ChatTemplate] = []
+        for entry in value?.arrayValue ?? [] {
+            guard let name = entry["name"]?.stringValue, let source = entry["template"]?.stringValue else { continue }
+            named.append(ChatTemplate(name: name, source: source))
         }
         return named.filter { $0.name == "default" } + named.filter { $0.name != "default" }
     }

@@ -54,7 +54,7 @@ public struct GGUFArray: Sendable {
     }
 
     /// The elements, if they are Booleans.
-    public var bools: [Bool]? { elementType == .bool ? bytes.map { $0 != 0 } : nil }
+    public var bools: [Bool]? { elementType == .bool ? file.withBytes { $0[range].map { $0 != 0 } } : nil }
 
     /// The elements, if they are strings. Walks over all of them once; keep the result.
     public var strings: GGUFStringArray? { elementType == .string ? GGUFStringArray(self) : nil }
@@ -72,9 +72,11 @@ public struct GGUFArray: Sendable {
     }
 
     private func load<Number: FixedWidthInteger>(_ type: Number.Type) -> [Number] {
-        let bytes = bytes
-        return (0..<count).map {
-            Number(littleEndian: bytes.loadUnaligned(fromByteOffset: $0 * MemoryLayout<Number>.size, as: Number.self))
+        file.withBytes { bytes in
+            (0..<count).map {
+                let offset = range.lowerBound + $0 * MemoryLayout<Number>.size
+                return Number(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: Number.self))
+            }
         }
     }
 
@@ -114,7 +116,9 @@ public struct GGUFStringArray: Sendable, RandomAccessCollection {
         return Int(Swift.min(length, UInt64(end - start)))
     }
 
+    /// 0.
     public var startIndex: Int { 0 }
+    /// How many strings there are.
     public var endIndex: Int { starts.count }
 
     /// The bytes of one string, valid while this value or its file lives. Any bytes, not necessarily UTF-8.
@@ -125,7 +129,9 @@ public struct GGUFStringArray: Sendable, RandomAccessCollection {
     }
 
     /// One string as text; bytes that are not UTF-8 become U+FFFD.
-    public func text(at position: Int) -> String { String(decoding: self[position], as: UTF8.self) }
+    public func text(at position: Int) -> String {
+        withExtendedLifetime(file) { String(decoding: self[position], as: UTF8.self) }
+    }
 
     /// All strings back to back: string i is `bytes[offsets[i]..<offsets[i + 1]]`, so there is one offset more than
     /// there are strings.
@@ -141,6 +147,7 @@ public struct GGUFStringArray: Sendable, RandomAccessCollection {
                     .copyMemory(from: self[position])
             }
             initializedCount = total
+            withExtendedLifetime(file) {}
         }
         return (bytes, offsets)
     }

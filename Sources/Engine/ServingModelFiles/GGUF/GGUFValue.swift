@@ -119,8 +119,10 @@ public struct GGUFString: Sendable, Equatable {
     public var bytes: UnsafeRawBufferPointer { UnsafeRawBufferPointer(rebasing: file.bytes[range]) }
 
     /// The text; bytes that are not UTF-8 become U+FFFD.
-    public var text: String { String(decoding: bytes, as: UTF8.self) }
+    public var text: String { file.withBytes { String(decoding: $0[range], as: UTF8.self) } }
 
     /// Strings are equal when their bytes are.
-    public static func == (left: GGUFString, right: GGUFString) -> Bool { left.bytes.elementsEqual(right.bytes) }
+    public static func == (left: GGUFString, right: GGUFString) -> Bool {
+        withExtendedLifetime((left, right)) { left.bytes.elementsEqual(right.bytes) }
+    }
 }

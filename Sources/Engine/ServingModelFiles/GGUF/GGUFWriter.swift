@@ -47,7 +47,10 @@ public struct GGUFWriter {
 
     /// Adds a copy of another file's tensor.
     public mutating func add(_ tensor: StoredTensor) {
-        add(tensor.name, tensor.type, shape: tensor.shape) { sink throws(ModelFileError) in try sink(tensor.bytes) }
+        add(tensor.name, tensor.type, shape: tensor.shape) { sink throws(ModelFileError) in
+            defer { withExtendedLifetime(tensor) {} }
+            try sink(tensor.bytes)
+        }
     }
 
     /// Writes the file; it appears under its name only when complete.
@@ -117,11 +120,11 @@ extension GGUFValue {
         case .float32(let value): bytes.append(littleEndian: value.bitPattern)
         case .float64(let value): bytes.append(littleEndian: value.bitPattern)
         case .bool(let value): bytes.append(value ? 1 : 0)
-        case .string(let value): bytes.append(ggufString: value.bytes)
+        case .string(let value): withExtendedLifetime(value) { bytes.append(ggufString: value.bytes) }
         case .array(let array):
             bytes.append(littleEndian: array.elementType.rawValue)
             bytes.append(littleEndian: UInt64(array.count))
-            bytes.append(contentsOf: array.bytes)
+            withExtendedLifetime(array) { bytes.append(contentsOf: array.bytes) }
         }
     }
 }

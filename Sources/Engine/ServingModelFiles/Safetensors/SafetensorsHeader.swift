@@ -1,4 +1,5 @@
 import ServingJSON
+import ServingTensors
 
 /// A safetensors file's header: eight bytes of length and as many bytes of JSON.
 struct SafetensorsHeader {
@@ -101,7 +102,7 @@ struct SafetensorsHeader {
         guard let ends = Self.sizes(value["data_offsets"]), ends.count == 2, ends[0] <= ends[1] else {
             throw fault(.invalidJSON, "has no data_offsets [begin, end]")
         }
-        guard let elementCount = TensorSize.elementCount(shape) else {
+        guard let elementCount = TensorSize.elementCount(shape), TensorSize.byteCount(.f32, shape) != nil else {
             throw fault(.invalidShape, "shape \(shape) overflows")
         }
         if let bits = Self.bitCount(typeName) {

@@ -30,7 +30,10 @@ public struct SafetensorsWriter {
 
     /// Adds a copy of another file's tensor.
     public mutating func add(_ tensor: StoredTensor) {
-        add(tensor.name, tensor.type, shape: tensor.shape) { sink throws(ModelFileError) in try sink(tensor.bytes) }
+        add(tensor.name, tensor.type, shape: tensor.shape) { sink throws(ModelFileError) in
+            defer { withExtendedLifetime(tensor) {} }
+            try sink(tensor.bytes)
+        }
     }
 
     /// Adds a tensor in an encoding that the engine cannot compute with, for instance `I64`.
