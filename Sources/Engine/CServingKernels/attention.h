@@ -161,6 +161,38 @@ static void __attribute__((noinline)) score_f32(const attention_state *s) { scor
 static void __attribute__((noinline)) weigh_f16(const attention_state *s) { weigh(s, true); }
 static void __attribute__((noinline)) weigh_f32(const attention_state *s) { weigh(s, false); }
 
+// Up to 16 values of a row as stored elements.
+INLINE void store_elements(bool half, uint8_t *target, const float *source, int count) {
+    vf v = count == 16 ? v_load(source) : v_load_part(source, count);
+    if (half) v_store_half(target, v);
+    else v_store((float *)(void *)target, v);
+}
+
+static void store(const sk_store_part *part) {
+    const sk_kv_layer *layer = part->layer;
+    size_t dimension = (size_t)layer->head_dimension, padded = (dimension + 15) / 16 * 16;
+    size_t positions = (size_t)layer->positions_per_block, element = layer->half ? 2 : 4;
+    size_t head_bytes = positions * (dimension + padded) * element, width = dimension * (size_t)layer->kv_heads;
+    for (int t = part->token_begin; t < part->token_end; t++) {
+        size_t position = (size_t)(part->sequence->first_position + t), slot = position % positions;
+        size_t from = (size_t)(part->sequence->token_begin + t) * width + (size_t)part->kv_head * dimension;
+        size_t block = (size_t)part->sequence->block_table[position / positions];
+        uint8_t *base = layer->base + (block * (size_t)layer->kv_heads + (size_t)part->kv_head) * head_bytes;
+        uint8_t *keys = base + slot * element, *values = base + (dimension * positions + slot * padded) * element;
+        for (size_t d = 0; d < dimension; d += 16) {
+            int count = dimension - d < 16 ? (int)(dimension - d) : 16;
+            uint8_t column[64];
+            store_elements(layer->half, column, part->keys + from + d, count);
+            if (layer->half) {
+                for (int i = 0; i < count; i++) __builtin_memcpy(keys + (d + (size_t)i) * positions * 2, column + 2 * i, 2);
+            } else {
+                for (int i = 0; i < count; i++) __builtin_memcpy(keys + (d + (size_t)i) * positions * 4, column + 4 * i, 4);
+            }
+            store_elements(layer->half, values + d * element, part->values + from + d, count);
+        }
+    }
+}
+
 // Finds the tile's keys and values; widens them to float32 where many rows will read them.
 static void find_tile(attention_state *s, int base) {
     const sk_attention_part *p = s->part;

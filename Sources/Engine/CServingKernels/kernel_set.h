@@ -7,7 +7,7 @@
 
 #define KERNEL_SET(set, text)                                                                                    \
     const sk_kernels set = {                                                                                     \
-        .name = text, .pack_row = pack_row, .linear = linear, .rms_norm = rms_norm, .rotate = rotate,            \
-        .gated_activation = gated_activation, .add = add, .scale_and_cap = scale_and_cap, .attend = attend,      \
-        .merge = merge,                                                                                          \
+        .name = text, .pack_rows = pack_rows, .linear = linear, .rms_norm = rms_norm, .rotate = rotate,          \
+        .gated_activation = gated_activation, .add = add, .scale_and_cap = scale_and_cap, .store = store,        \
+        .attend = attend, .merge = merge,                                                                        \
     };

@@ -19,6 +19,13 @@ typedef struct {
     int panel_begin, panel_end, token_begin, token_end;
 } sk_linear_part;
 
+typedef struct {
+    const sk_kv_layer *layer;
+    const float *keys, *values;
+    const sk_sequence *sequence;
+    int kv_head, token_begin, token_end;
+} sk_store_part;
+
 // Rows of scores for one KV head: some tokens of one sequence, all query heads of the group.
 typedef struct {
     const sk_kv_layer *layer;
@@ -35,14 +42,16 @@ typedef struct {
 
 struct sk_kernels {
     const char *name;
-    // One row of activations into slot `token` of its group of n.
-    void (*pack_row)(const float *input, int columns, uint8_t *group, int n, int token);
+    // A group of n <= 8 rows of activations.
+    void (*pack_rows)(const float *input, int columns, uint8_t *group, int n);
     void (*linear)(const sk_linear_part *part);
     void (*rms_norm)(const float *input, const float *weight, float *output, int width, float epsilon);
     void (*rotate)(float *head, int pairs, bool neighbours, const float *cosines, const float *sines);
     void (*gated_activation)(int kind, const float *gate, const float *up, float *output, size_t count);
     void (*add)(const float *term, float scale, float *sum, size_t count);
     void (*scale_and_cap)(float *rows, float scale, float cap, size_t count);
+    // Keys and values of some tokens of one sequence and one KV head.
+    void (*store)(const sk_store_part *part);
     void (*attend)(const sk_attention_part *part);
     // One row's partial results, `stride` floats apart, to its output.
     void (*merge)(const float *partials, int count, size_t stride, int head_dimension, float *output);

@@ -96,6 +96,23 @@ INLINE vf v_load_half(const uint8_t *p) {
 #endif
 }
 
+// To f16, to nearest even. Finite values beyond its range become its largest, so that a weight of zero cancels them.
+INLINE void v_store_half(uint8_t *p, vf v) {
+    vf bounded = v > v_splat(65504.0f) ? v_splat(65504.0f) : v;
+    bounded = bounded < v_splat(-65504.0f) ? v_splat(-65504.0f) : bounded;
+#if SK_AVX512
+    _mm256_storeu_si256((__m256i *)(void *)p, _mm512_cvtps_ph((__m512)bounded, _MM_FROUND_TO_NEAREST_INT));
+#elif SK_AVX2
+    _mm_storeu_si128((__m128i *)(void *)p, _mm256_cvtps_ph((__m256)bounded.lo, _MM_FROUND_TO_NEAREST_INT));
+    _mm_storeu_si128((__m128i *)(void *)(p + 16), _mm256_cvtps_ph((__m256)bounded.hi, _MM_FROUND_TO_NEAREST_INT));
+#else
+    for (int i = 0; i < 16; i++) {
+        uint16_t half = sk_float_to_half(bounded[i]);
+        __builtin_memcpy(p + 2 * i, &half, 2);
+    }
+#endif
+}
+
 INLINE vf v_load_brain(const uint8_t *p) {
     vh bits;
     __builtin_memcpy(&bits, p, 32);

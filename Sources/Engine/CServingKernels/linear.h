@@ -285,26 +285,30 @@ INLINE void float_tile(const sk_linear_part *part, sk_panel_kind kind, int NV, i
 #define TILE_VECTORS(NT) 1
 #endif
 
-INLINE void float_tokens(const sk_linear_part *part, sk_panel_kind kind, int NT, int token) {
+INLINE void float_panels(const sk_linear_part *part, sk_panel_kind kind, int NT, int panel, int end, int token) {
     const int one = 16 / LANES, full = TILE_VECTORS(NT), step = full / one;
-    int panel = part->panel_begin;
-    for (; panel + step <= part->panel_end; panel += step) float_tile(part, kind, full, NT, panel, token);
-    for (; panel < part->panel_end; panel++) float_tile(part, kind, one, NT, panel, token);
+    for (; panel + step <= end; panel += step) float_tile(part, kind, full, NT, panel, token);
+    for (; panel < end; panel++) float_tile(part, kind, one, NT, panel, token);
 }
 
 INLINE void linear_float(const sk_linear_part *part, sk_panel_kind kind) {
-    for (int token = part->token_begin; token < part->token_end; token += TILE_TOKENS) {
-        switch (part->token_end - token < TILE_TOKENS ? part->token_end - token : TILE_TOKENS) {
-        case 1: float_tokens(part, kind, 1, token); break;
-        case 2: float_tokens(part, kind, 2, token); break;
-        case 3: float_tokens(part, kind, 3, token); break;
-        case 4: float_tokens(part, kind, 4, token); break;
+    // A few panels stay in the first- or second-level cache while all tokens pass.
+    int most = part->token_end - part->token_begin > TILE_TOKENS ? 4 : part->panel_end - part->panel_begin;
+    for (int panel = part->panel_begin; panel < part->panel_end; panel += most) {
+        int end = panel + most < part->panel_end ? panel + most : part->panel_end;
+        for (int token = part->token_begin; token < part->token_end; token += TILE_TOKENS) {
+            switch (part->token_end - token < TILE_TOKENS ? part->token_end - token : TILE_TOKENS) {
+            case 1: float_panels(part, kind, 1, panel, end, token); break;
+            case 2: float_panels(part, kind, 2, panel, end, token); break;
+            case 3: float_panels(part, kind, 3, panel, end, token); break;
+            case 4: float_panels(part, kind, 4, panel, end, token); break;
 #if TILE_TOKENS == 8
-        case 5: float_tokens(part, kind, 5, token); break;
-        case 6: float_tokens(part, kind, 6, token); break;
-        case 7: float_tokens(part, kind, 7, token); break;
-        case 8: float_tokens(part, kind, 8, token); break;
+            case 5: float_panels(part, kind, 5, panel, end, token); break;
+            case 6: float_panels(part, kind, 6, panel, end, token); break;
+            case 7: float_panels(part, kind, 7, panel, end, token); break;
+            case 8: float_panels(part, kind, 8, panel, end, token); break;
 #endif
+            }
         }
     }
 }
@@ -341,22 +345,33 @@ static void linear(const sk_linear_part *part) {
     }
 }
 
-// Quantises a row of activations: q = round(x / d), d = max|x| / 127 for each block of 32.
-static void pack_row(const float *input, int columns, uint8_t *group, int n, int token) {
+// Quantises activations: for each block of 32, d = max|x| / 127 and q = round(x / d), to nearest even. The product form
+// below, with its rounding, is the definition; both functions follow it.
+INLINE float inverse_scale(float highest) { return highest > 1e-30f ? 127.0f / highest : 0.0f; }
+INLINE float block_scale(float highest) { return highest > 1e-30f ? highest * (1.0f / 127.0f) : 0.0f; }
+
+INLINE vb quantized_half(vf x, float inverse) {
+    vf rounded = __builtin_elementwise_rint(x * inverse);
+    vi q = __builtin_convertvector(v_max(v_min(rounded, v_splat(127.0f)), v_splat(-127.0f)), vi);
+    return __builtin_convertvector(q, vb);
+}
+
+// One row into slot `token` of a group of n.
+INLINE void pack_slot(const float *input, int columns, uint8_t *group, int n, int token) {
     for (int b = 0; b < columns / SK_BLOCK_COLUMNS; b++, group += PACKED_BYTES * n) {
         vf half[2] = {v_load(input + 32 * b), v_load(input + 32 * b + 16)};
         float highest = v_highest(v_max(v_abs(half[0]), v_abs(half[1])));
-        float d = highest / 127.0f;
-        float inverse = highest > 1e-30f ? 127.0f / highest : 0.0f;
-        if (inverse == 0.0f && highest <= 1e-30f) d = 0.0f;
+        float d = block_scale(highest), inverse = inverse_scale(highest);
         int32_t sums[2];
         for (int h = 0; h < 2; h++) {
-            vf rounded = __builtin_elementwise_rint(half[h] * inverse);
-            vi q = __builtin_convertvector(v_max(v_min(rounded, v_splat(127.0f)), v_splat(-127.0f)), vi);
-            vb bytes = __builtin_convertvector(q, vb);
-            for (int i = 0; i < 4; i++)
-                __builtin_memcpy(group + ((4 * h + i) * n + token) * 4, (const uint8_t *)&bytes + 4 * i, 4);
-            sums[h] = v_sum_int(q);
+            vb q = quantized_half(half[h], inverse);
+            if (n == 1) {
+                __builtin_memcpy(group + 16 * h, &q, 16);
+            } else {
+                for (int i = 0; i < 4; i++)
+                    __builtin_memcpy(group + ((4 * h + i) * n + token) * 4, (const uint8_t *)&q + 4 * i, 4);
+            }
+            sums[h] = v_sum_int(__builtin_convertvector(q, vi));
         }
         const float floats[3] = {d * (float)(sums[0] + sums[1]), d * (float)sums[0], d * (float)sums[1]};
         const int32_t offsets[3] = {-128 * (sums[0] + sums[1]), -128 * sums[0], -128 * sums[1]};
@@ -367,5 +382,100 @@ static void pack_row(const float *input, int columns, uint8_t *group, int n, int
             __builtin_memcpy(group + AT_SUMS * n + 4 * (h * n + token), &floats[1 + h], 4);
             __builtin_memcpy(group + AT_OFFSETS * n + 4 * (h * n + token), &offsets[1 + h], 4);
         }
+    }
+}
+
+// Lane t of the result is the highest of rows[t]: a transposition with a maximum at each of its three steps.
+INLINE vf8 highest_of_each(vf8 rows[8]) {
+    vf8 pairs[4], quads[2];
+    for (int i = 0; i < 4; i++) {
+        vf8 a = rows[2 * i], b = rows[2 * i + 1];
+        vf8 even = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+        vf8 odd = __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        pairs[i] = even > odd ? even : odd;
+    }
+    for (int i = 0; i < 2; i++) {
+        vf8 a = pairs[2 * i], b = pairs[2 * i + 1];
+        vf8 low = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+        vf8 high = __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        quads[i] = low > high ? low : high;
+    }
+    vf8 low = __builtin_shufflevector(quads[0], quads[1], 0, 1, 2, 3, 8, 9, 10, 11);
+    vf8 high = __builtin_shufflevector(quads[0], quads[1], 4, 5, 6, 7, 12, 13, 14, 15);
+    return low > high ? low : high;
+}
+
+// Turns eight rows of eight words into eight columns.
+INLINE void transpose_words(vi8 w[8]) {
+    vi8 a[8], b[8];
+    for (int i = 0; i < 4; i++) {
+        a[2 * i] = __builtin_shufflevector(w[2 * i], w[2 * i + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+        a[2 * i + 1] = __builtin_shufflevector(w[2 * i], w[2 * i + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    }
+    for (int h = 0; h < 2; h++)
+        for (int i = 0; i < 2; i++) {
+            b[4 * h + i] = __builtin_shufflevector(a[4 * h + i], a[4 * h + 2 + i], 0, 1, 8, 9, 4, 5, 12, 13);
+            b[4 * h + 2 + i] = __builtin_shufflevector(a[4 * h + i], a[4 * h + 2 + i], 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    for (int i = 0; i < 4; i++) {
+        w[i] = __builtin_shufflevector(b[i], b[4 + i], 0, 1, 2, 3, 8, 9, 10, 11);
+        w[4 + i] = __builtin_shufflevector(b[i], b[4 + i], 4, 5, 6, 7, 12, 13, 14, 15);
+    }
+}
+
+// The sum of the four signed bytes of each word.
+INLINE vi8 byte_sums(vi8 words) {
+#if SK_AVX2 || SK_AVX512
+    __m256i pairs = _mm256_maddubs_epi16(_mm256_set1_epi8(1), (__m256i)words);
+    return (vi8)_mm256_madd_epi16(pairs, _mm256_set1_epi16(1));
+#else
+    return (words << 24 >> 24) + (words << 16 >> 24) + (words << 8 >> 24) + (words >> 24);
+#endif
+}
+
+// Eight rows into a group of eight.
+static void __attribute__((noinline)) pack_eight(const float *input, int columns, uint8_t *group) {
+    for (int b = 0; b < columns / SK_BLOCK_COLUMNS; b++, group += PACKED_BYTES * 8) {
+        const float *x = input + 32 * b;
+        vf8 highest[8];
+        for (int t = 0; t < 8; t++) {
+            vf a = v_abs(v_load(x + t * columns)), c = v_abs(v_load(x + t * columns + 16)), m = v_max(a, c);
+            highest[t] = m.lo > m.hi ? m.lo : m.hi;
+        }
+        vf8 top = highest_of_each(highest);
+        vf8 inverse = top > 1e-30f ? 127.0f / top : (vf8)0.0f;
+        vf8 d = top > 1e-30f ? top * (1.0f / 127.0f) : (vf8)0.0f;
+        vi8 words[8];
+        for (int t = 0; t < 8; t++) {
+            vb half[2] = {
+                quantized_half(v_load(x + t * columns), inverse[t]),
+                quantized_half(v_load(x + t * columns + 16), inverse[t]),
+            };
+            __builtin_memcpy(&words[t], half, 32);
+        }
+        transpose_words(words);
+        __builtin_memcpy(group, words, 256);
+        vi8 sums[2];
+        for (int h = 0; h < 2; h++)
+            sums[h] = (byte_sums(words[4 * h]) + byte_sums(words[4 * h + 1]))
+                + (byte_sums(words[4 * h + 2]) + byte_sums(words[4 * h + 3]));
+        vi8 sum = sums[0] + sums[1];
+        vf8 floats[2] = {d, d * __builtin_convertvector(sum, vf8)};
+        vi8 offset = sum * -128, offsets[2] = {sums[0] * -128, sums[1] * -128};
+        vf8 half_sums[2] = {d * __builtin_convertvector(sums[0], vf8), d * __builtin_convertvector(sums[1], vf8)};
+        __builtin_memcpy(group + AT_SCALE * 8, floats, 64);
+        __builtin_memcpy(group + AT_OFFSET * 8, &offset, 32);
+        __builtin_memcpy(group + AT_SUMS * 8, half_sums, 64);
+        __builtin_memcpy(group + AT_OFFSETS * 8, offsets, 64);
+    }
+}
+
+static void pack_rows(const float *input, int columns, uint8_t *group, int n) {
+    if (n == 8) {
+        pack_eight(input, columns, group);
+    } else if (n == 1) {
+        pack_slot(input, columns, group, 1, 0);
+    } else {
+        for (int t = 0; t < n; t++) pack_slot(input + (size_t)t * (size_t)columns, columns, group, n, t);
     }
 }

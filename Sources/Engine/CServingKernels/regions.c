@@ -1,8 +1,5 @@
 // Operations cut into chunks for the pool. What a chunk computes never depends on how many there are.
-#include "half.h"
 #include "kernels.h"
-
-#include <string.h>
 
 static int divide_up(int a, int b) { return (a + b - 1) / b; }
 static int smaller(int a, int b) { return a < b ? a : b; }
@@ -27,19 +24,13 @@ typedef struct {
     int panels_per_chunk, token_tiles;
 } linear_run;
 
-static void pack_token(const linear_run *run, int token) {
-    int group = token / SK_GROUP_TOKENS, n = smaller(run->tokens - group * SK_GROUP_TOKENS, SK_GROUP_TOKENS);
-    size_t group_bytes = sk_packed_activation_bytes(SK_GROUP_TOKENS, (size_t)run->columns);
-    run->context->kernels->pack_row(
-        run->input + (size_t)token * (size_t)run->columns, run->columns, run->packed + (size_t)group * group_bytes, n,
-        token % SK_GROUP_TOKENS);
-}
-
-static void pack_chunk(void *context, int chunk, int worker) {
+static void pack_chunk(void *context, int group, int worker) {
     (void)worker;
     const linear_run *run = context;
-    int begin = chunk * SK_GROUP_TOKENS, end = smaller(begin + SK_GROUP_TOKENS, run->tokens);
-    for (int token = begin; token < end; token++) pack_token(run, token);
+    size_t columns = (size_t)run->columns, first = (size_t)group * SK_GROUP_TOKENS;
+    run->context->kernels->pack_rows(
+        run->input + first * columns, run->columns, run->packed + sk_packed_activation_bytes(first, columns),
+        smaller(run->tokens - (int)first, SK_GROUP_TOKENS));
 }
 
 static void linear_chunk(void *context, int chunk, int worker) {
@@ -76,13 +67,7 @@ void sk_linear(
         run.panels += divide_up(layers[i].rows, SK_PANEL_ROWS);
         if (sk_panel_is_quantized(layers[i].kind)) quantized = true;
     }
-    if (quantized) {
-        if (tokens <= SK_GROUP_TOKENS) {
-            for (int token = 0; token < tokens; token++) pack_token(&run, token);
-        } else {
-            sk_pool_run(context->pool, divide_up(tokens, SK_GROUP_TOKENS), pack_chunk, &run);
-        }
-    }
+    if (quantized) sk_pool_run(context->pool, divide_up(tokens, SK_GROUP_TOKENS), pack_chunk, &run);
     // Some eight chunks a thread even out the ends; at least two panels make a chunk worth its cost.
     int threads = sk_pool_thread_count(context->pool);
     int wanted = divide_up(run.panels * run.token_tiles, 8 * threads);

@@ -1,5 +1,4 @@
 // The cache and attention cut into chunks for the pool.
-#include "half.h"
 #include "kernels.h"
 
 #include <float.h>
@@ -14,6 +13,9 @@ size_t sk_kv_block_bytes(const sk_kv_layer *layer) {
     return elements * (size_t)layer->kv_heads * (layer->half ? 2 : 4);
 }
 
+// Tokens of a chunk of `sk_store`: those of one sequence, so that a chunk fills whole KV blocks.
+enum { STORE_TOKENS = 64 };
+
 typedef struct {
     const sk_context *context;
     const sk_kv_layer *layer;
@@ -22,37 +24,23 @@ typedef struct {
     int sequence_count;
 } store_run;
 
-// Finite values beyond the range of f16 become its largest, so that a weight of zero still cancels them.
-static void put(const sk_kv_layer *layer, uint8_t *base, size_t index, float value) {
-    if (!layer->half) {
-        memcpy(base + 4 * index, &value, 4);
-        return;
-    }
-    if (value > 65504.0f) value = 65504.0f;
-    if (value < -65504.0f) value = -65504.0f;
-    uint16_t half = sk_float_to_half(value);
-    memcpy(base + 2 * index, &half, 2);
-}
-
-// One KV head of all tokens.
-static void store_chunk(void *context, int head, int worker) {
+static void store_chunk(void *context, int chunk, int worker) {
     (void)worker;
     const store_run *run = context;
-    const sk_kv_layer *layer = run->layer;
-    size_t dimension = (size_t)layer->head_dimension, padded = (size_t)padded_dimension(layer);
-    size_t positions = (size_t)layer->positions_per_block, block_bytes = sk_kv_block_bytes(layer);
-    size_t head_bytes = block_bytes / (size_t)layer->kv_heads, width = dimension * (size_t)layer->kv_heads;
+    int head = chunk % run->layer->kv_heads, rest = chunk / run->layer->kv_heads;
     for (int s = 0; s < run->sequence_count; s++) {
         const sk_sequence *sequence = &run->sequences[s];
-        for (int t = 0; t < sequence->token_count; t++) {
-            size_t position = (size_t)(sequence->first_position + t), slot = position % positions;
-            size_t from = (size_t)(sequence->token_begin + t) * width + (size_t)head * dimension;
-            uint8_t *base = layer->base + (size_t)sequence->block_table[position / positions] * block_bytes
-                + (size_t)head * head_bytes;
-            for (size_t d = 0; d < dimension; d++) put(layer, base, d * positions + slot, run->keys[from + d]);
-            for (size_t d = 0; d < dimension; d++)
-                put(layer, base, dimension * positions + slot * padded + d, run->values[from + d]);
+        int count = divide_up(sequence->token_count, STORE_TOKENS);
+        if (rest >= count) {
+            rest -= count;
+            continue;
         }
+        sk_store_part part = {
+            .layer = run->layer, .keys = run->keys, .values = run->values, .sequence = sequence, .kv_head = head,
+            .token_begin = rest * STORE_TOKENS, .token_end = smaller((rest + 1) * STORE_TOKENS, sequence->token_count),
+        };
+        run->context->kernels->store(&part);
+        return;
     }
 }
 
@@ -61,12 +49,15 @@ void sk_store(
     const sk_sequence *sequences, int sequence_count
 ) {
     store_run run = {context, layer, keys, values, sequences, sequence_count};
-    int tokens = 0;
-    for (int s = 0; s < sequence_count; s++) tokens += sequences[s].token_count;
+    int tokens = 0, chunks = 0;
+    for (int s = 0; s < sequence_count; s++) {
+        tokens += sequences[s].token_count;
+        chunks += divide_up(sequences[s].token_count, STORE_TOKENS) * layer->kv_heads;
+    }
     if (tokens < 8) {
-        for (int head = 0; head < layer->kv_heads; head++) store_chunk(&run, head, 0);
+        for (int chunk = 0; chunk < chunks; chunk++) store_chunk(&run, chunk, 0);
     } else {
-        sk_pool_run(context->pool, layer->kv_heads, store_chunk, &run);
+        sk_pool_run(context->pool, chunks, store_chunk, &run);
     }
 }
 

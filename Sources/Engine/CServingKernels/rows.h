@@ -26,6 +26,16 @@ static void rotate(float *head, int pairs, bool neighbours, const float *cosines
             v_store(head + pairs + i, b * c + a * s);
         }
     }
+    for (; neighbours && i + 16 <= pairs; i += 16) {
+        vf low = v_load(head + 2 * i), high = v_load(head + 2 * i + 16), c = v_load(cosines + i), s = v_load(sines + i);
+        vf a = __builtin_shufflevector(low, high, 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+        vf b = __builtin_shufflevector(low, high, 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+        vf x = a * c - b * s, y = b * c + a * s;
+        v_store(head + 2 * i, __builtin_shufflevector(x, y, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23));
+        v_store(
+            head + 2 * i + 16,
+            __builtin_shufflevector(x, y, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31));
+    }
     for (; i < pairs; i++) {
         float *first = neighbours ? head + 2 * i : head + i, *second = neighbours ? first + 1 : head + pairs + i;
         float a = *first, b = *second;
