@@ -36,7 +36,7 @@ struct Normalizer: Sendable {
             }
         case .stripAccents:
             mapScalars(text) { scalar, output in
-                if !ScalarSet.mark.has(scalar) { output.append(scalar: scalar) }
+                if !ScalarRanges.accents.contains(scalar) { output.append(scalar: scalar) }
             }
         case .strip(let left, let right): strip(text, left, right)
         case .characterMap(let map): map.apply(to: text)

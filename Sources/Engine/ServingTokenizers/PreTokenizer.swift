@@ -36,7 +36,7 @@ struct PreTokenizer: Sendable {
 
     enum Step: Sendable {
         case split(Matcher, Behavior, isInverted: Bool)
-        /// Puts a space before words that do not start with white space.
+        /// Puts a space before words that do not start with one.
         case prefixSpace
         /// Bytes become the characters of the byte alphabet. Only kept where a step follows that sees them.
         case mapBytes
@@ -73,7 +73,7 @@ struct PreTokenizer: Sendable {
                 words.ranges = ranges
             case .prefixSpace:
                 rewrite(&words) { word, output in
-                    if !ScalarSet.space.has(word.scalar(at: 0).value) { output.append(0x20) }
+                    if word.first != 0x20 { output.append(0x20) }
                     output.append(contentsOf: word)
                 }
             case .mapBytes:

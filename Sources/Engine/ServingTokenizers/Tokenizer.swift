@@ -24,6 +24,8 @@ public final class Tokenizer: Sendable {
     private let normalizedTokens: AddedTokens
     private let addedIDs: [[UInt8]: TokenID]
     private let specialIDs: Set<TokenID>
+    /// Added tokens that decode to something else than they are written: their normalized form, as in the reference.
+    private let decodedContents: [TokenID: [UInt8]]
 
     /// Begins a sequence, where the model has such a token.
     public let bosTokenID: TokenID?
@@ -56,7 +58,20 @@ public final class Tokenizer: Sendable {
         addedIDs = Dictionary(parts.addedTokens.map { ($0.content, $0.id) }) { first, _ in first }
         var special = Set(parts.addedTokens.filter(\.isSpecial).map(\.id))
         for id in 0..<parts.vocabulary.count where parts.vocabulary.kinds[id] == .control { special.insert(Int32(id)) }
+        // Unigram vocabularies may hold the text of a special token a second time; the reference skips by text.
+        if case .unigram = parts.model {
+            let contents = Set(parts.addedTokens.filter(\.isSpecial).map(\.content))
+            for id in 0..<parts.vocabulary.count where contents.contains(Array(parts.vocabulary.entries[id])) {
+                special.insert(Int32(id))
+            }
+        }
         specialIDs = special
+        var decoded: [TokenID: [UInt8]] = [:]
+        for token in parts.addedTokens where token.isNormalized {
+            let content = parts.normalizer.apply(to: token.content)
+            if content != token.content { decoded[token.id] = content }
+        }
+        decodedContents = decoded
         bosTokenID = parts.bosTokenID
         eosTokenID = parts.eosTokenID
         unknownTokenID = parts.unknownTokenID
@@ -84,6 +99,9 @@ public final class Tokenizer: Sendable {
 
     /// Whether an id is a control token, which is left out of text where special tokens are skipped.
     public func isSpecial(_ id: TokenID) -> Bool { specialIDs.contains(id) }
+
+    /// All control tokens, ascending.
+    public var specialTokenIDs: [TokenID] { specialIDs.sorted() }
 
     /// The bytes that an id adds to a text amid other tokens: the byte of a byte token, spaces for `▁`. Nothing for ids
     /// out of the vocabulary.
@@ -221,7 +239,8 @@ public final class Tokenizer: Sendable {
         guard vocabulary.contains(id), !(skipsSpecial && isSpecial(id)) else { return }
         switch state {
         case .steps(var steps):
-            steps.append(vocabulary.withSurface(Int(id)) { Array($0) }, to: &output)
+            let piece = decodedContents.isEmpty ? nil : decodedContents[id]
+            steps.append(piece ?? vocabulary.withSurface(Int(id)) { Array($0) }, to: &output)
             state = .steps(steps)
         case .sentencePiece(var decoder):
             decoder.append(vocabulary.entries[Int(id)], vocabulary.kinds[Int(id)], to: &output)

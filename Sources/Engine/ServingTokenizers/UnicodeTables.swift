@@ -108,6 +108,7 @@ struct ScalarRanges: Sendable {
     static let numeric = ScalarRanges(UnicodeTables.numericRanges)
     static let punctuation = ScalarRanges(UnicodeTables.punctuationRanges)
     static let word = ScalarRanges(UnicodeTables.wordRanges)
+    static let accents = ScalarRanges(UnicodeTables.accentRanges)
 }
 
 /// Reads the packed data: groups of five bits, lowest first, one character each; bit 5 says that more follow.

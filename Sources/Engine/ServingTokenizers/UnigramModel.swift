@@ -86,7 +86,7 @@ struct UnigramModel: Sendable {
             if !hasSingle { relax(&nodes[start + length], base + unknownScore, start, -1) }
             start += length
         }
-        appendPath(nodes, text, to: &output)
+        appendPath(nodes, text, vocabulary, to: &output)
     }
 
     @inline(__always)
@@ -136,21 +136,40 @@ struct UnigramModel: Sendable {
         return low
     }
 
-    private func appendPath(_ nodes: [Node], _ text: UTF8Text, to output: inout [TokenID]) {
+    private func appendPath(
+        _ nodes: [Node], _ text: UTF8Text, _ vocabulary: borrowing Vocabulary, to output: inout [TokenID]
+    ) {
         var path: [(Int, Int)] = []
         var end = text.count
         while end > 0, nodes[end].start >= 0 {
             path.append((nodes[end].start, end))
             end = nodes[end].start
         }
+        var unknown: TextRange?
         for (start, end) in path.reversed() {
-            if nodes[end].token >= 0 {
-                output.append(nodes[end].token)
-            } else if !fallbackTokens.isEmpty {
-                for byte in text[start..<end] { output.append(fallbackTokens[Int(byte)]) }
-            } else if unknownToken >= 0 {
-                output.append(unknownToken)
+            let token = nodes[end].token
+            guard token < 0 || !isSentencePiece && token == unknownToken else {
+                if let range = unknown { appendUnknown(text.slice(range.start, range.end), vocabulary, to: &output) }
+                unknown = nil
+                output.append(token)
+                continue
             }
+            unknown = TextRange(start: unknown?.start ?? start, end: end)
+        }
+        if let range = unknown { appendUnknown(text.slice(range.start, range.end), vocabulary, to: &output) }
+    }
+
+    /// A run of unknown characters; in the Hugging Face version, entries of the unknown token itself are part of it.
+    private func appendUnknown(
+        _ text: UTF8Text, _ vocabulary: borrowing Vocabulary, to output: inout [TokenID]
+    ) {
+        let token = isSentencePiece ? -1 : vocabulary.token(of: text)
+        if token >= 0 {
+            output.append(token)
+        } else if !fallbackTokens.isEmpty {
+            for byte in text { output.append(fallbackTokens[Int(byte)]) }
+        } else if unknownToken >= 0 {
+            output.append(unknownToken)
         }
     }
 }
