@@ -12,7 +12,9 @@ enum HubFailure {
         switch failure {
         case .final(let error): return (error, nil)
         case .broken(let reason):
-            return (ModelHubError(.unreachable, reason, hint: "pull again; it resumes"), .some(nil))
+            return (
+                ModelHubError(.unreachable, reason, hint: "check the network and pull again; it resumes"), .some(nil)
+            )
         case .status(let head, let text):
             let reason = explanation(head, text)
             switch head.status {
