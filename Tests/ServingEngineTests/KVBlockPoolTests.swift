@@ -54,6 +54,33 @@ import Testing
         try pool.checkIntegrity(tables: [[first], [first]])
     }
 
+    @Test func longPrefixIsGivenUpFromItsEnd() throws {
+        var pool = KVBlockPool(blockCount: 3, positionsPerBlock: 1)
+        var id = pool.makeRoot()
+        let root = id
+        let table = [try take(&pool), try take(&pool), try take(&pool)]
+        for (index, block) in table.enumerated() {
+            id = pool.remember(block, parent: id, tokenIDs: [1, 2, 3], from: index).id
+        }
+        pool.release(table)
+        _ = try take(&pool)
+        #expect(pool.longestPrefix(root: root, of: [1, 2, 3], limit: 3).blocks == [0, 1])
+    }
+
+    @Test func collidingHashesNeverShareBlocks() throws {
+        var pool = KVBlockPool(blockCount: 8, positionsPerBlock: 1, hashMask: 0)
+        let root = pool.makeRoot()
+        let first = try take(&pool)
+        let id = pool.remember(first, parent: root, tokenIDs: [1], from: 0).id
+        #expect(pool.longestPrefix(root: root, of: [2], limit: 1).blocks.isEmpty)
+        #expect(pool.longestPrefix(root: id, of: [1], limit: 1).blocks.isEmpty)
+        let second = try take(&pool)
+        #expect(pool.remember(second, parent: id, tokenIDs: [1], from: 0).block == second)
+        try pool.checkIntegrity(tables: [[first, second]])
+        pool.release([first, second])
+        try pool.checkIntegrity(tables: [])
+    }
+
     @Test func emptyPoolHandsOutNothing() {
         var pool = KVBlockPool(blockCount: 1, positionsPerBlock: 2)
         #expect(pool.allocate() == 0)

@@ -17,9 +17,10 @@ final class SchedulerHarness {
     var preemptedCount = 0
     var stepCount = 0
 
-    init(runner: HistoryRunner, configuration: EngineConfiguration = EngineConfiguration()) {
+    init(runner: HistoryRunner, configuration: EngineConfiguration = EngineConfiguration(), hashMask: UInt64 = .max) {
         self.runner = runner
-        scheduler = Scheduler(limits: SchedulerLimits(model: runner.limits, configuration: configuration))
+        scheduler = Scheduler(
+            limits: SchedulerLimits(model: runner.limits, configuration: configuration), hashMask: hashMask)
     }
 
     @discardableResult

@@ -18,7 +18,7 @@ import Testing
             usesPrefixCache: seed % 3 != 0)
         let harness = SchedulerHarness(
             runner: HistoryRunner(blockCount: blockCount, positionsPerBlock: size, maxBatchedTokens: budget),
-            configuration: configuration)
+            configuration: configuration, hashMask: seed % 4 == 1 ? 3 : .max)
         let prefixes = (0..<3).map { _ in (0..<20).map { _ in TokenID.random(in: 0..<50, using: &random) } }
         var expected: [SequenceID: [TokenID]] = [:]
         for _ in 0..<150 {

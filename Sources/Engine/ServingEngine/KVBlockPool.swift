@@ -41,8 +41,12 @@ struct KVBlockPool {
     private var blockByHash: [UInt64: BlockID] = [:]
     private var lastPrefixID: PrefixID = 0
 
+    /// Bits of the hashes in use; fewer of them make collisions, for tests.
+    private let hashMask: UInt64
+
     /// A pool of free blocks; block 0 is handed out first.
-    init(blockCount: Int, positionsPerBlock: Int) {
+    init(blockCount: Int, positionsPerBlock: Int, hashMask: UInt64 = .max) {
+        self.hashMask = hashMask
         self.blockCount = blockCount
         self.positionsPerBlock = positionsPerBlock
         freeCount = blockCount
@@ -168,13 +172,16 @@ struct KVBlockPool {
 
     /// Folded multiply of each word, as wyhash mixes (Wang Yi, public domain). Collisions cost a miss, nothing else.
     private func hash(parent: PrefixID, tokenIDs: [TokenID], from start: Int) -> UInt64 {
-        var state = parent &+ 0xA076_1D64_78BD_642F
-        for index in start..<start + positionsPerBlock {
-            let word = UInt64(UInt32(bitPattern: tokenIDs[index])) ^ 0xE703_7ED1_A0B4_28DB
-            let product = (state ^ word).multipliedFullWidth(by: 0x8EBC_6AF0_9C88_C6E3)
-            state = product.high ^ product.low
+        func folded(_ word: UInt64) -> UInt64 {
+            let product = word.multipliedFullWidth(by: 0x8EBC_6AF0_9C88_C6E3)
+            return product.high ^ product.low
         }
-        return state
+        // The parent is folded before a token meets it: parents and tokens are small numbers that would cancel out.
+        var state = folded(parent ^ 0xA076_1D64_78BD_642F)
+        for index in start..<start + positionsPerBlock {
+            state = folded(state ^ UInt64(UInt32(bitPattern: tokenIDs[index])) ^ 0xE703_7ED1_A0B4_28DB)
+        }
+        return state & hashMask
     }
 
     // MARK: The free list

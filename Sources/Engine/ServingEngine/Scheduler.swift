@@ -50,9 +50,11 @@ struct Scheduler {
     private var prefixRoots: [Int: KVBlockPool.PrefixID] = [:]
     private var nextID: SequenceID = 0
 
-    init(limits: SchedulerLimits) {
+    /// A scheduler with nothing to do; `hashMask` is the pool's, for tests.
+    init(limits: SchedulerLimits, hashMask: UInt64 = .max) {
         self.limits = limits
-        pool = KVBlockPool(blockCount: limits.blockCount, positionsPerBlock: limits.positionsPerBlock)
+        pool = KVBlockPool(
+            blockCount: limits.blockCount, positionsPerBlock: limits.positionsPerBlock, hashMask: hashMask)
     }
 
     /// Sequences that are not running.
@@ -161,7 +163,6 @@ struct Scheduler {
         sequence.blockTable = []
         sequence.computedTokenCount = 0
         sequence.scheduledTokenCount = 0
-        sequence.rememberedBlockCount = 0
         waiting.insert(sequence)
         return sequence.id
     }
