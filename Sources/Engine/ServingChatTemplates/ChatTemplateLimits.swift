@@ -1,7 +1,7 @@
 /// What one rendering may use before it is stopped with ``ChatTemplateError/Code/limit``.
 public struct ChatTemplateLimits: Sendable, Equatable {
     /// Evaluated expressions and statements, list elements made, and a share of the bytes of text made (one step for
-    /// 32 bytes). Bounds time and memory: 5 million take well under a second.
+    /// 32 bytes). Bounds time and memory: 3 million take well under a second.
     public var steps: Int
     /// Bytes of the rendered text, and of any one string.
     public var outputBytes: Int
@@ -12,7 +12,7 @@ public struct ChatTemplateLimits: Sendable, Equatable {
 
     /// Limits that no sensible template reaches.
     public init(
-        steps: Int = 5_000_000, outputBytes: Int = 16 << 20, recursion: Int = 200, stackBytes: Int = 2 << 20
+        steps: Int = 3_000_000, outputBytes: Int = 16 << 20, recursion: Int = 200, stackBytes: Int = 2 << 20
     ) {
         self.steps = steps
         self.outputBytes = outputBytes
@@ -28,6 +28,10 @@ public struct ChatTemplateLimits: Sendable, Equatable {
     static let expressionDepth = 500
     /// Deepest nesting of lists and dictionaries made by a template.
     static let valueDepth = 600
+    /// Most values, counted with all that they hold, in one comparison or key.
+    static let comparedValues = 200_000
+    /// Longest format of `strftime_now` in bytes.
+    static let dateFormatBytes = 1000
     /// Longest range, as in Jinja's sandbox.
     static let rangeLength = 100_000
 }

@@ -1,7 +1,10 @@
 extension Interpreter {
     /// `object.name`: what the object has under that name, else its element under it, else undefined.
     func attribute(_ name: Text, of object: Value) throws(Failure) -> Value {
-        if case .undefined(let undefined) = object { throw undefined.failure }
+        if case .undefined(let undefined) = object {
+            guard Interpreter.hiddenAttributes.contains(name.string) else { throw undefined.failure }
+            return unsafe(name.string, of: object)
+        }
         if let value = try ownAttribute(name, of: object) { return value }
         if case .dictionary(let dictionary) = object, let value = dictionary[name] { return value }
         return .undefined(

@@ -47,6 +47,9 @@ extension Interpreter {
             guard let format = format.string else {
                 throw Failure(.type, "strftime() argument 1 must be str, not \(format.typeName)")
             }
+            guard format.bytes.count <= ChatTemplateLimits.dateFormatBytes else {
+                throw Failure(.limit, "date format longer than \(ChatTemplateLimits.dateFormatBytes) bytes")
+            }
             return try made(Text(now.formatted(format.string)))
         case .lipsum: throw Failure(.unsupported, "lipsum is not supported in chat templates")
         }
@@ -118,9 +121,10 @@ extension Interpreter {
         if method.name == "copy" { return method.receiver }
         let wanted = try arguments.bound(to: ["value"], of: "\(method.name)()", required: 1)[0] ?? .none
         let elements = try elements(of: method.receiver)
-        try spend(elements.count)
         var count = 0
-        for (position, element) in elements.enumerated() where try Value.areEqual(element, wanted) {
+        for (position, element) in elements.enumerated() {
+            try spend(wanted.comparisonCost)
+            guard try Value.areEqual(element, wanted) else { continue }
             if method.name == "index" { return .integer(position) }
             count += 1
         }

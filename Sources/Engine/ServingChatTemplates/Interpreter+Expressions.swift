@@ -181,9 +181,10 @@ extension Interpreter {
             guard isIterable(container) else {
                 throw Failure(.type, "argument of type '\(container.typeName)' is not iterable")
             }
-            let elements = try elements(of: container)
-            try spend(elements.count)
-            for element in elements where try Value.areEqual(element, value) { return true }
+            for element in try elements(of: container) {
+                try spend(value.comparisonCost)
+                if try Value.areEqual(element, value) { return true }
+            }
             return false
         }
     }
@@ -297,8 +298,12 @@ extension Interpreter {
 
     private func slice(_ object: Value, _ start: Value, _ stop: Value, _ step: Value) throws(Failure) -> Value {
         if case .undefined(let undefined) = object { throw undefined.failure }
-        guard let count = try length(of: object), [start, stop, step].allSatisfy({ $0.isNone || $0.integer != nil })
-        else { return .undefined(UndefinedValue("\(object.objectName) has no such slice")) }
+        guard let count = try length(of: object) else {
+            throw Failure(.type, "'\(object.typeName)' object is not subscriptable")
+        }
+        guard [start, stop, step].allSatisfy({ $0.isNone || $0.integer != nil }) else {
+            throw Failure(.type, "slice indices must be integers or None")
+        }
         let resolved = try ResolvedSlice(start: start.integer, stop: stop.integer, step: step.integer, count: count)
         switch object {
         case .string(let text): return try made(text[resolved])
@@ -311,19 +316,12 @@ extension Interpreter {
                 try RangeValue(
                     start: range.start + resolved.start * range.step, stop: range.start + resolved.stop * range.step,
                     step: range.step * resolved.step))
-        default: return .undefined(UndefinedValue("\(object.objectName) has no such slice"))
+        default: throw Failure(.type, "'\(object.typeName)' object cannot be sliced")
         }
     }
 }
 
 extension Value {
     /// Steps that comparing the value may take.
-    var comparisonCost: Int {
-        switch self {
-        case .string(let text): text.bytes.count / 32
-        case .list(let list), .tuple(let list): list.elements.count
-        case .dictionary(let dictionary): dictionary.count
-        default: 0
-        }
-    }
+    var comparisonCost: Int { if case .string(let text) = self { text.bytes.count / 32 } else { size } }
 }

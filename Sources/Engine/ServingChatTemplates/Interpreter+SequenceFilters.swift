@@ -35,22 +35,37 @@ extension Interpreter {
             if case .iterator = value { return try list(elements.reversed()) }
             try spend(elements.count)
             return .iterator(ValueIterator(elements.reversed()))
-        case .unique: return try unique(value, values)
-        case .batch: return try batch(value, values)
-        case .slice: return try sliced(value, values)
+        case .unique: return try deferred(value) { (value) throws(Failure) in try self.unique(value, values) }
+        case .batch: return try deferred(value) { (value) throws(Failure) in try self.batch(value, values) }
+        case .slice: return try deferred(value) { (value) throws(Failure) in try self.sliced(value, values) }
         default: throw Failure(.unsupported, "the filter \(filter.rawValue) is not supported in chat templates")
         }
     }
 
-    private func unique(_ value: Value, _ values: [Value?]) throws(Failure) -> Value {
+    /// An iterator over elements that are only made when the first is asked for.
+    private func deferred(
+        _ value: Value, _ make: @escaping (Value) throws(Failure) -> [Value]
+    ) throws(Failure) -> Value {
+        var made: ValueIterator?
+        return .iterator(
+            try ValueIterator(above: { if case .iterator(let iterator) = value { iterator.depth } else { 0 } }()) {
+                () throws(Failure) in
+                if let made { return try made.next() }
+                let iterator = ValueIterator(try make(value))
+                made = iterator
+                return try iterator.next()
+            })
+    }
+
+    private func unique(_ value: Value, _ values: [Value?]) throws(Failure) -> [Value] {
         let keyed = try keys(of: try elements(of: value), attribute: values[1], isCaseSensitive: values[0])
         var seen: Set<HashableKey> = []
         var kept: [Value] = []
         for (element, key) in keyed where seen.insert(try HashableKey(key)).inserted { kept.append(element) }
-        return .iterator(ValueIterator(kept))
+        return kept
     }
 
-    private func batch(_ value: Value, _ values: [Value?]) throws(Failure) -> Value {
+    private func batch(_ value: Value, _ values: [Value?]) throws(Failure) -> [Value] {
         let size = values[0]?.double ?? -1
         var batches: [Value] = []
         var batch: [Value] = []
@@ -69,14 +84,14 @@ extension Interpreter {
             }
             batches.append(try list(batch))
         }
-        return .iterator(ValueIterator(batches))
+        return batches
     }
 
-    private func sliced(_ value: Value, _ values: [Value?]) throws(Failure) -> Value {
+    private func sliced(_ value: Value, _ values: [Value?]) throws(Failure) -> [Value] {
         let elements = try elements(of: value)
         let count = try requireInteger(values[0], "slice")
         guard count != 0 else { throw Failure(.value, "integer division or modulo by zero") }
-        guard count > 0 else { return .iterator(ValueIterator([])) }
+        guard count > 0 else { return [] }
         try spend(count)
         let (size, extra) = (elements.count / count, elements.count % count)
         var slices: [Value] = []
@@ -88,7 +103,7 @@ extension Interpreter {
             slices.append(try list(slice))
             start = end
         }
-        return .iterator(ValueIterator(slices))
+        return slices
     }
 
     // MARK: Order

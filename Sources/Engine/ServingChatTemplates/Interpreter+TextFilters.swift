@@ -1,5 +1,6 @@
 extension Interpreter {
     func applyText(_ filter: TemplateFilter, to value: Value, _ values: [Value?]) throws(Failure) -> Value {
+        if let text = value.string { try spend(text.workCost) }
         switch filter {
         case .capitalize: return try made(try soft(value).capitalized)
         case .lower: return try made(try soft(value).lowercased)

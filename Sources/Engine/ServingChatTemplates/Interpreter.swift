@@ -214,7 +214,7 @@ final class Interpreter {
             let function = try evaluate(callee)
             var values = try evaluate(arguments)
             values.keywords.append(("caller", .macro(makeMacro(node))))
-            try write(try text(try call(function, values)).bytes)
+            try writeText(try call(function, values))
         case .leaveLoop: return .leaveLoop
         case .nextIteration: return .nextIteration
         }
@@ -226,7 +226,7 @@ final class Interpreter {
         case .setBlock(let target, let filters, let body):
             try assign(try filtered(body, by: filters), to: target)
         case .filter(let filters, let body):
-            try write(try text(try filtered(body, by: filters)).bytes)
+            try writeText(try filtered(body, by: filters))
         case .with(let bindings, let body):
             var values: [Value] = []
             for binding in bindings { values.append(try evaluate(binding.value)) }
@@ -239,6 +239,14 @@ final class Interpreter {
         default: break
         }
         return .normal
+    }
+
+    /// Writes what a filter or call block gave, which has to be text.
+    private func writeText(_ value: Value) throws(Failure) {
+        guard let text = value.string else {
+            throw Failure(.type, "sequence item: expected str instance, \(value.typeName) found")
+        }
+        try write(text.bytes)
     }
 
     private func filtered(_ body: [Statement], by filters: [FilterCall]) throws(Failure) -> Value {

@@ -120,9 +120,9 @@ extension Interpreter {
         }
         guard let number = try Interpreter.pythonFloat(value) else { return fallback }
         guard number.isFinite else {
-            // Only text gets the default for what is beyond any integer.
+            // Only text gets the default for infinity.
             if value.string != nil || number.isNaN { return fallback }
-            return fallback
+            throw Failure(.value, "cannot convert float infinity to integer")
         }
         guard let integer = Int(exactly: number.rounded(.towardZero)) else {
             throw Failure(.value, "number does not fit in 64 bits")

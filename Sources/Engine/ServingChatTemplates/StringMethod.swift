@@ -10,7 +10,7 @@ enum StringMethod: String, CaseIterable {
 
 extension Interpreter {
     func call(_ method: StringMethod, on text: Text, _ arguments: CallArguments) throws(Failure) -> Value {
-        try spend(text.bytes.count / 32 + 1)
+        try spend(text.workCost)
         switch method {
         case .upper: return try made(text.uppercased, arguments)
         case .lower: return try made(text.lowercased, arguments)
@@ -255,6 +255,9 @@ extension Interpreter {
 }
 
 extension Text {
+    /// Steps that going through the text takes; beyond ASCII it goes scalar by scalar.
+    var workCost: Int { bytes.count / (isASCII ? 32 : 4) + 1 }
+
     init(repeating scalar: Unicode.Scalar, count: Int) { self.init(repeatElement(scalar, count: max(count, 0))) }
 
     /// `str.center`: where the space is uneven the side depends on the width, as in CPython.

@@ -61,12 +61,19 @@ extension Text {
         guard start >= 0, end - start >= length else { return nil }
         guard length > 0 else { return start }
         return bytes.withUnsafeBufferPointer { hay in
-            needle.bytes.withUnsafeBufferPointer { needle in
+            needle.bytes.withUnsafeBufferPointer { pattern in
+                guard length <= 32 else {
+                    return Text.firstMatch(of: pattern.count, in: end - start) {
+                        hay[start + $0] == pattern[$1]
+                    } _: {
+                        pattern[$0] == pattern[$1]
+                    }.map { start + $0 }
+                }
                 var offset = start
                 while offset <= end - length {
-                    if hay[offset] == needle[0] {
+                    if hay[offset] == pattern[0] {
                         var matched = 1
-                        while matched < length, hay[offset + matched] == needle[matched] { matched += 1 }
+                        while matched < length, hay[offset + matched] == pattern[matched] { matched += 1 }
                         if matched == length { return offset }
                     }
                     offset += 1
@@ -79,10 +86,37 @@ extension Text {
     /// Byte offset of the last occurrence that lies between two offsets.
     func lastOffset(of needle: Text, from start: Int = 0, to end: Int? = nil) -> Int? {
         let end = end ?? bytes.count
-        var offset = end - needle.bytes.count
-        while offset >= start, offset >= 0 {
-            if bytes[offset..<(offset + needle.bytes.count)].elementsEqual(needle.bytes) { return offset }
-            offset -= 1
+        let length = needle.bytes.count
+        guard start >= 0, end - start >= length else { return nil }
+        guard length > 0 else { return end }
+        return bytes.withUnsafeBufferPointer { hay in
+            needle.bytes.withUnsafeBufferPointer { pattern in
+                Text.firstMatch(of: length, in: end - start) {
+                    hay[end - 1 - $0] == pattern[length - 1 - $1]
+                } _: {
+                    pattern[length - 1 - $0] == pattern[length - 1 - $1]
+                }.map { end - $0 - length }
+            }
+        }
+    }
+
+    /// Knuth, Morris and Pratt's search, so that no text takes more than linear time: the first position of a pattern
+    /// of `length` in a text of `count`, given whether text[i] == pattern[j] and whether pattern[i] == pattern[j].
+    private static func firstMatch(
+        of length: Int, in count: Int, _ matchesText: (Int, Int) -> Bool, _ matchesPattern: (Int, Int) -> Bool
+    ) -> Int? {
+        var borders = [0]
+        borders.reserveCapacity(length)
+        for position in 1..<max(length, 1) {
+            var border = borders[position - 1]
+            while border > 0, !matchesPattern(position, border) { border = borders[border - 1] }
+            borders.append(matchesPattern(position, border) ? border + 1 : 0)
+        }
+        var matched = 0
+        for position in 0..<count {
+            while matched > 0, !matchesText(position, matched) { matched = borders[matched - 1] }
+            if matchesText(position, matched) { matched += 1 }
+            if matched == length { return position + 1 - length }
         }
         return nil
     }

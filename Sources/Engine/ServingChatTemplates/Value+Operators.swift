@@ -4,6 +4,7 @@ extension Value {
     /// Python's `==`.
     static func areEqual(_ left: Value, _ right: Value, level: Int = 0) throws(Failure) -> Bool {
         try checkDepth(level)
+        if level == 0 { try checkSize(left, right) }
         switch (left, right) {
         case (.undefined, .undefined), (.none, .none): return true
         case (.string(let left), .string(let right)): return left == right
@@ -30,6 +31,12 @@ extension Value {
             if let left = left.integer, let right = right.integer { return left == right }
             if let left = left.double, let right = right.double { return left == right }
             return left.isSame(as: right)
+        }
+    }
+
+    private static func checkSize(_ left: Value, _ right: Value) throws(Failure) {
+        guard min(left.size, right.size) <= ChatTemplateLimits.comparedValues else {
+            throw Failure(.limit, "a comparison of more than \(ChatTemplateLimits.comparedValues) values")
         }
     }
 
@@ -61,6 +68,7 @@ extension Value {
         _ left: Value, _ right: Value, by comparison: ComparisonOperator, level: Int = 0
     ) throws(Failure) -> Bool {
         try checkDepth(level)
+        if level == 0 { try checkSize(left, right) }
         switch (left, right) {
         case (.undefined(let value), _), (_, .undefined(let value)): throw value.failure
         case (.string(let left), .string(let right)): return compare(left, right, by: comparison)

@@ -42,12 +42,20 @@ final class ListValue {
     /// The tuples of `groupby` also answer to `grouper` and `list`.
     let isGroup: Bool
 
+    /// Number of values below, each counted as often as it is reached.
+    let size: Int
+
     init(_ elements: [Value], isGroup: Bool = false) throws(Failure) {
         self.elements = elements
         self.isGroup = isGroup
         var depth = 0
-        for element in elements { depth = max(depth, element.depth) }
+        var size = 1
+        for element in elements {
+            depth = max(depth, element.depth)
+            size = Value.saturatingSum(size, element.size)
+        }
         self.depth = depth + 1
+        self.size = size
         try Value.checkDepth(self.depth)
     }
 }
@@ -57,6 +65,7 @@ final class DictionaryValue {
     private(set) var keys: [Value] = []
     private(set) var values: [Value] = []
     private(set) var depth = 1
+    private(set) var size = 1
     private var index: [HashableKey: Int] = [:]
 
     init() {}
@@ -70,6 +79,7 @@ final class DictionaryValue {
     /// Only while it is being built.
     func set(_ key: Value, _ value: Value) throws(Failure) {
         depth = max(depth, value.depth + 1, key.depth + 1)
+        size = Value.saturatingSum(size, Value.saturatingSum(key.size, value.size))
         try Value.checkDepth(depth)
         let hashable = try HashableKey(key)
         if let position = index[hashable] {
@@ -201,11 +211,14 @@ final class NamespaceValue {
                 names.append(name)
                 values.append(newValue)
             }
+            depth = max(depth, newValue.depth + 1)
         }
     }
 
+    /// Nesting below when each value was set: a namespace may come to hold itself.
+    private(set) var depth = 0
+
     func clear() { values = [] }
-    var depth: Int { values.map(\.depth).max() ?? 0 }
 }
 
 final class MacroValue {
@@ -266,6 +279,9 @@ enum HashableKey: Hashable {
         case .float(let value): self = Int(exactly: value).map { .integer($0) } ?? .float(value)
         case .string(let text): self = .text(text.bytes)
         case .tuple(let list):
+            guard list.size <= ChatTemplateLimits.comparedValues else {
+                throw Failure(.limit, "a key of more than \(ChatTemplateLimits.comparedValues) values")
+            }
             var keys: [HashableKey] = []
             for element in list.elements { keys.append(try HashableKey(element)) }
             self = .tuple(keys)
@@ -293,6 +309,21 @@ extension Value {
 
     static func text(_ string: String) -> Value { .string(Text(string)) }
     static func undefined(named name: String) -> Value { .undefined(UndefinedValue("'\(name)' is undefined")) }
+
+    static func saturatingSum(_ left: Int, _ right: Int) -> Int {
+        let (sum, overflow) = left.addingReportingOverflow(right)
+        return overflow ? .max : sum
+    }
+
+    /// Number of values below and this one.
+    var size: Int {
+        switch self {
+        case .list(let list), .tuple(let list): list.size
+        case .dictionary(let dictionary): dictionary.size
+        case .view(let view): view.dictionary.size
+        default: 1
+        }
+    }
 
     /// Nesting of lists and dictionaries below.
     var depth: Int {
