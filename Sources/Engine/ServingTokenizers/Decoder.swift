@@ -38,8 +38,6 @@ struct DecoderState: Sendable {
     private enum State: Sendable {
         case none
         case pieceCount(Int)
-        /// Bytes of a run so far.
-        case bytes([UInt8])
         /// Held back until more is known.
         case held([UInt8])
         case strip(leftDone: Int, isAtStart: Bool, held: [UInt8])
@@ -91,16 +89,18 @@ struct DecoderState: Sendable {
             let map = TextReplacement(target: .literal(replacement), content: content)
             push(map.apply(to: piece), index + 1, &output)
         case .byteFallback:
-            var bytes: [UInt8] = []
-            if case .bytes(let run) = states[index] { bytes = run }
             if let byte = Decoder.byte(of: piece) {
-                states[index] = .bytes(bytes + [byte])
+                appendHeld([byte], index)
             } else {
                 flush(index, &output)
                 push(piece, index + 1, &output)
             }
         case .replace(let replacement):
-            if isFused[index] { hold(piece, index) } else { push(replacement.apply(to: piece), index + 1, &output) }
+            if isFused[index] {
+                appendHeld(piece, index)
+            } else {
+                push(replacement.apply(to: piece), index + 1, &output)
+            }
         case .strip(let scalar, let left, let right):
             if isFused[index] {
                 stripFused(piece, scalar, left, right, index, &output)
@@ -126,18 +126,21 @@ struct DecoderState: Sendable {
         }
     }
 
-    private mutating func hold(_ piece: [UInt8], _ index: Int) {
-        if case .held(let held) = states[index] {
-            states[index] = .held(held + piece)
-        } else {
-            states[index] = .held(piece)
+    /// Holds bytes back, in place: a copy a piece would take quadratic time.
+    private mutating func appendHeld(_ bytes: [UInt8], _ index: Int) {
+        guard case .held(var held) = states[index] else {
+            states[index] = .held(bytes)
+            return
         }
+        states[index] = .none
+        held.append(contentsOf: bytes)
+        states[index] = .held(held)
     }
 
     private mutating func flush(_ index: Int, _ output: inout [UInt8]) {
         let state = states[index]
         switch (steps[index], state) {
-        case (.byteFallback, .bytes(let run)):
+        case (.byteFallback, .held(let run)):
             states[index] = .none
             if UTF8Repair.isWellFormed(run) {
                 push(run, index + 1, &output)

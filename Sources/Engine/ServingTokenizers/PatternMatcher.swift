@@ -7,6 +7,10 @@ struct PatternMatcher {
     private let stepLimit: Int
     /// One bit for each (offset, instruction) known to fail; empty until the step limit is passed.
     private var failed: [UInt64] = []
+    /// The same for states of look-aheads known to succeed.
+    private var succeeded: [UInt64] = []
+    /// States on the way of the running look-ahead, as bits of `succeeded`.
+    private var path: [Int] = []
 
     /// A state to go back to: an instruction with one or, after a run, several offsets.
     private struct Frame {
@@ -14,6 +18,8 @@ struct PatternMatcher {
         var offset: Int
         /// The run may give back scalars down to here.
         var leastOffset: Int
+        /// Length of `path` when the frame was made.
+        var pathCount: Int
     }
 
     private static let memoryLimit = 1 << 32
@@ -34,20 +40,41 @@ struct PatternMatcher {
         }
     }
 
-    /// The end of a match of the sub-program at `instruction` that starts at `start`.
-    private mutating func run(_ instruction: Int, _ start: Int) -> Int? {
+    /// The end of a match of the sub-program at `instruction` that starts at `start`. Of a look-ahead only whether there
+    /// is a match counts, so that states that are known to succeed end it.
+    private mutating func run(_ instruction: Int, _ start: Int, isLookahead: Bool = false) -> Int? {
         let base = stack.count
-        defer { stack.removeLast(stack.count - base) }
+        let pathBase = path.count
+        defer {
+            stack.removeLast(stack.count - base)
+            path.removeLast(path.count - pathBase)
+        }
         var state: (instruction: Int, offset: Int)? = (instruction, start)
         while let (instruction, offset) = state {
             stepCount += 1
-            if case .accept = pattern.program[instruction] {
+            var isDone = if case .accept = pattern.program[instruction] { true } else { false }
+            if isLookahead, stepCount > stepLimit, enter(instruction, offset) { isDone = true }
+            if isDone {
+                if isLookahead { for bit in path[pathBase...] { succeeded[bit / 64] |= 1 << UInt64(bit % 64) } }
                 forget(from: start, to: offset)
                 return offset
             }
             state = step(instruction, offset) ?? backtrack(to: base)
         }
         return nil
+    }
+
+    /// Puts a state on the path; true where it is known to succeed.
+    private mutating func enter(_ instruction: Int, _ offset: Int) -> Bool {
+        let size = (text.count + 1) * pattern.program.count
+        if succeeded.isEmpty {
+            guard size < Self.memoryLimit else { return false }
+            succeeded = Array(repeating: 0, count: size / 64 + 1)
+        }
+        let bit = offset * pattern.program.count + instruction
+        if succeeded[bit / 64] >> UInt64(bit % 64) & 1 != 0 { return true }
+        path.append(bit)
+        return false
     }
 
     /// The state after one instruction, or nil where it fails.
@@ -60,12 +87,12 @@ struct PatternMatcher {
         case .run(let index, let least, let most, let isPossessive):
             return runOfClass(index, least, most, isPossessive, instruction, offset)
         case .split(let first, let second):
-            push(Frame(instruction: second, offset: offset, leastOffset: offset))
+            push(Frame(instruction: second, offset: offset, leastOffset: offset, pathCount: path.count))
             return (first, offset)
         case .jump(let target): return (target, offset)
         case .assertion(let assertion): return holds(assertion, offset) ? (instruction + 1, offset) : nil
         case .lookahead(let end, let isNegated):
-            return (run(instruction + 1, offset) != nil) != isNegated ? (end, offset) : nil
+            return (run(instruction + 1, offset, isLookahead: true) != nil) != isNegated ? (end, offset) : nil
         case .lookbehind(let end, let scalarCount, let isNegated):
             var start = offset
             var count = 0
@@ -96,7 +123,9 @@ struct PatternMatcher {
         stepCount += count
         guard count >= least else { return nil }
         if !isPossessive, offset > leastOffset {
-            push(Frame(instruction: instruction + 1, offset: offset, leastOffset: leastOffset))
+            push(
+                Frame(
+                    instruction: instruction + 1, offset: offset, leastOffset: leastOffset, pathCount: path.count))
             // The top of the frame is the state that is tried now.
             stack[stack.count - 1].offset -= text.scalar(before: offset).length
         }
@@ -108,6 +137,7 @@ struct PatternMatcher {
     private mutating func backtrack(to base: Int) -> (Int, Int)? {
         while stack.count > base {
             let frame = stack[stack.count - 1]
+            path.removeLast(path.count - frame.pathCount)
             if frame.offset > frame.leastOffset {
                 stack[stack.count - 1].offset -= text.scalar(before: frame.offset).length
             } else {

@@ -30,19 +30,14 @@ public struct StreamingDetokenizer: Sendable {
     }
 }
 
-/// Where decoding stands: by the steps of tokenizer.json, or by SentencePiece's rules.
-enum DecodingState: Sendable {
-    case steps(DecoderState)
-    case sentencePiece(SentencePieceDecoder)
+/// Where decoding stands: by the steps of tokenizer.json, or by SentencePiece's rules. Exactly one is there; a struct and
+/// not an enum, so that it changes in place.
+struct DecodingState: Sendable {
+    var steps: DecoderState?
+    var sentencePiece: SentencePieceDecoder?
 
     mutating func finish(to output: inout [UInt8]) {
-        switch self {
-        case .steps(var state):
-            state.finish(to: &output)
-            self = .steps(state)
-        case .sentencePiece(var decoder):
-            decoder.finish(to: &output)
-            self = .sentencePiece(decoder)
-        }
+        steps?.finish(to: &output)
+        sentencePiece?.finish(to: &output)
     }
 }

@@ -230,21 +230,18 @@ public final class Tokenizer: Sendable {
 
     func makeDecodingState() -> DecodingState {
         switch decoder {
-        case .steps(let decoder): .steps(DecoderState(decoder))
-        case .sentencePiece(let decoder): .sentencePiece(decoder)
+        case .steps(let decoder): DecodingState(steps: DecoderState(decoder))
+        case .sentencePiece(let decoder): DecodingState(sentencePiece: decoder)
         }
     }
 
     func decode(_ id: TokenID, _ skipsSpecial: Bool, _ state: inout DecodingState, _ output: inout [UInt8]) {
         guard vocabulary.contains(id), !(skipsSpecial && isSpecial(id)) else { return }
-        switch state {
-        case .steps(var steps):
+        if state.sentencePiece != nil {
+            state.sentencePiece?.append(vocabulary.entries[Int(id)], vocabulary.kinds[Int(id)], to: &output)
+        } else {
             let piece = decodedContents.isEmpty ? nil : decodedContents[id]
-            steps.append(piece ?? vocabulary.withSurface(Int(id)) { Array($0) }, to: &output)
-            state = .steps(steps)
-        case .sentencePiece(var decoder):
-            decoder.append(vocabulary.entries[Int(id)], vocabulary.kinds[Int(id)], to: &output)
-            state = .sentencePiece(decoder)
+            state.steps?.append(piece ?? vocabulary.withSurface(Int(id)) { Array($0) }, to: &output)
         }
     }
 }
