@@ -16,23 +16,75 @@ let kernelSettings: [CSetting] = [
     .unsafeFlags(["-O3", "-std=c17", "-ffp-contract=off", "-fno-math-errno", "-Wall", "-Wextra", "-Werror"])
 ]
 
-func engine(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
-    .target(name: name, dependencies: dependencies, path: "Sources/Engine/\(name)", swiftSettings: swiftSettings)
+/// A Swift target in one of the three layers; imports point down: CLI -> Control -> Engine.
+func target(_ layer: String, _ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+    .target(
+        name: name, dependencies: dependencies, path: "Sources/\(layer)/\(name)",
+        swiftSettings: swiftSettings)
 }
 
 func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .testTarget(name: name, dependencies: dependencies, path: "Tests/\(name)", swiftSettings: swiftSettings)
 }
 
+let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let engine: [Target] = [
+    target("Engine", "ServingJSON"),
+    target("Engine", "ServingTensors"),
+    target("Engine", "ServingModelFiles", ["ServingJSON", "ServingTensors"]),
+    target("Engine", "ServingTokenizers", ["ServingJSON", "ServingTensors"]),
+    target("Engine", "ServingChatTemplates", ["ServingJSON"]),
+    target("Engine", "ServingModels", ["ServingJSON", "ServingTensors", "ServingModelFiles"]),
+    .target(name: "CServingKernels", path: "Sources/Engine/CServingKernels", cSettings: kernelSettings),
+    target("Engine", "ServingCPU", ["CServingKernels", "ServingTensors"]),
+    target("Engine", "ServingEngine", ["ServingTensors"]),
+    target(
+        "Engine", "ServingRuntime",
+        [
+            "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels",
+            "ServingTensors", "ServingTokenizers",
+        ]),
+]
+
+let control: [Target] = [
+    .target(name: "CCurl", path: "Sources/Control/CCurl"),
+    target("Control", "ModelHub", ["CCurl", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
+]
+
+let commandLine: [Target] = [
+    .target(name: "CReadline", path: "Sources/CLI/CReadline"),
+    target("CLI", "Terminal", ["CReadline"]),
+    target(
+        "CLI", "Commands",
+        [
+            argumentParser, "ModelHub", "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON",
+            "ServingModelFiles", "ServingModels", "ServingRuntime", "ServingTensors", "ServingTokenizers", "Terminal",
+        ]),
+    .executableTarget(
+        name: "pbctl", dependencies: ["Commands"], path: "Sources/CLI/pbctl", swiftSettings: swiftSettings),
+]
+
+let testing: [Target] = [
+    tests("ServingJSONTests", ["ServingJSON"]),
+    tests("ServingModelFilesTests", ["ServingModelFiles", "ServingJSON", "ServingTensors"]),
+    tests("ServingTokenizersTests", ["ServingTokenizers", "ServingJSON", "ServingTensors"]),
+    tests("ServingCPUTests", ["ServingCPU", "ServingTensors"]),
+    tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
+    tests("ModelHubTests", ["ModelHub", .product(name: "Crypto", package: "swift-crypto")]),
+    tests("TerminalTests", ["Terminal"]),
+    tests("CommandsTests", ["Commands", argumentParser, "ServingEngine", "ServingJSON", "ServingTensors", "Terminal"]),
+]
+
 let package = Package(
     name: "pbctl",
     products: [
         .executable(name: "pbctl", targets: ["pbctl"]),
-        .library(name: "ServingEngine", targets: ["ServingEngine"]),
+        .library(name: "ServingRuntime", targets: ["ServingRuntime"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
     ],
-    targets: []
+    targets: engine + control + commandLine + testing
 )

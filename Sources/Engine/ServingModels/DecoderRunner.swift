@@ -27,7 +27,8 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
 
     public let limits: ModelLimits
     private let model: DecoderModel<Device>
-    private let backend: Device
+    /// The device it runs on.
+    public let backend: Device
     private let cache: Device.KVCache
     private let workspace: DecoderModel<Device>.Workspace
     private var logits: Device.Activation

@@ -1,4 +1,5 @@
 import ServingEngine
+import ServingModels
 import ServingRuntime
 import ServingTensors
 

@@ -1,0 +1,87 @@
+import ArgumentParser
+import Glibc
+import ModelHub
+import ServingModelFiles
+import ServingModels
+import ServingRuntime
+import Terminal
+
+/// Parses a command line, runs the command and turns whatever happens into output and an exit status.
+///
+/// Data goes to standard output, everything else to standard error. A reader that has gone (SIGPIPE) ends the command
+/// quietly.
+public enum CommandRunner {
+    /// Runs one command line (without the program's name) and returns the exit status.
+    public static func run(_ arguments: [String]) async -> Int32 {
+        TerminalState.ignoreBrokenPipes()
+        do {
+            if let mistake = SpellingHint.forMistypedCommand(arguments, root: PbctlCommand.self) {
+                throw CommandFailure.usage(mistake)
+            }
+            var command = try PbctlCommand.parseAsRoot(arguments)
+            if var asynchronous = command as? any AsyncParsableCommand {
+                try await asynchronous.run()
+            } else {
+                try command.run()
+            }
+            try TextOutput.standard.flush()
+            return ExitStatus.done
+        } catch {
+            return report(error)
+        }
+    }
+
+    private static func report(_ message: String) { try? TextOutput.error.writeLine(message) }
+
+    private static func report(_ error: any Error) -> Int32 {
+        switch error {
+        case let failure as CommandFailure:
+            report("pbctl: \(failure.description.onOneLine)")
+            return failure.status
+        case OutputError.closed:
+            return 128 + SIGPIPE
+        case is CancellationError:
+            return ExitStatus.interrupted
+        case let exit as ExitCode:
+            return exit.rawValue
+        default:
+            return reportParsing(error)
+        }
+    }
+
+    /// Errors of the parser (help and version requests among them) and of the libraries below.
+    private static func reportParsing(_ error: any Error) -> Int32 {
+        let isOurs =
+            error is ModelFileError || error is ModelError || error is RuntimeError || error is ModelHubError
+        if isOurs {
+            report("pbctl: \(String(describing: error).onOneLine)")
+            return ExitStatus.failed
+        }
+        let status = PbctlCommand.exitCode(for: error).rawValue
+        if status == ExitStatus.done {
+            let text = PbctlCommand.fullMessage(for: error)
+            do {
+                try TextOutput.standard.write(text + (text.hasSuffix("\n") ? "" : "\n"))
+                try TextOutput.standard.flush()
+            } catch {
+                return 128 + SIGPIPE
+            }
+            return status
+        }
+        if status == ExitStatus.usage {
+            // The parser's message, on one line, without the usage text that would push it off the screen.
+            let message = PbctlCommand.message(for: error).onOneLine
+            report("pbctl: \(message) (see 'pbctl --help')")
+            return status
+        }
+        report("pbctl: \(String(describing: error).onOneLine)")
+        return ExitStatus.failed
+    }
+}
+
+extension String {
+    /// The text with line ends as spaces.
+    var onOneLine: String {
+        split(whereSeparator: \.isNewline).map { $0.trimmingPrefix { $0 == " " } }.joined(separator: " ")
+    }
+}

@@ -1,0 +1,84 @@
+import ArgumentParser
+import ServingJSON
+import ServingRuntime
+import ServingTensors
+import Terminal
+
+/// `pbctl engine logprobs`
+struct EngineLogprobsCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "logprobs",
+        abstract: "Print what a model expects after each of the given tokens.",
+        discussion: """
+            Reads {"ids": [...]} a line from standard input and writes, a line,
+            {"positions": [{"ids": [...], "logprobs": [...], "log_rest": x}, ...]}: for each position the likeliest next
+            tokens with the logarithms of their probabilities, and the logarithm of the others' sum (null where it is
+            zero). No text is generated and no tokenizer is needed.
+
+            EXAMPLES:
+              echo '{"ids": [1, 4093, 260]}' | pbctl engine logprobs --model ./model.gguf --top 5
+            """)
+
+    @OptionGroup var model: ModelOptions
+
+    @Option(help: ArgumentHelp("How many tokens to list a position; at most the vocabulary.", valueName: "count"))
+    var top = 10
+
+    func validate() throws {
+        guard top >= 0 else { throw ValidationError("--top \(top): expected at least 0") }
+    }
+
+    func run() async throws {
+        // All lines are read first: the longest decides the context that is set up.
+        var rows: [Result<[TokenID], RowError>] = []
+        var reader = LineReader()
+        while let line = reader.next() {
+            guard line.utf8.contains(where: { $0 > 0x20 }) else { continue }
+            rows.append(Self.tokenIDs(line))
+        }
+        let longest = rows.reduce(1) { max($0, (try? $1.get().count) ?? 0) }
+        let scorer = try TeacherForcedScorer(
+            path: model.path(), tokenCount: longest, options: model.engine.localModelOptions())
+        var failures = 0
+        for row in rows {
+            do {
+                try write(try row.get(), scorer)
+            } catch let error as RowError {
+                failures += 1
+                try TextOutput.standard.writeLine(JSONValue(dictionaryLiteral: ("error", .string("\(error)"))).text())
+            }
+        }
+        if failures > 0 { throw CommandFailure("\(failures) of \(rows.count) lines were not answered") }
+    }
+
+    private static func tokenIDs(_ line: String) -> Result<[TokenID], RowError> {
+        guard let value = try? JSONValue(parsing: line) else { return .failure(RowError("not JSON")) }
+        let ids = value["ids"]?.arrayValue?.map { $0.intValue.flatMap { TokenID(exactly: $0) } }
+        guard let ids, !ids.isEmpty, !ids.contains(nil) else {
+            return .failure(RowError("expected {\"ids\": [...]} with at least one token id"))
+        }
+        return .success(ids.compactMap { $0 })
+    }
+
+    private func write(_ ids: [TokenID], _ scorer: TeacherForcedScorer) throws {
+        if let stray = ids.first(where: { $0 < 0 || $0 >= scorer.vocabularyCount }) {
+            throw RowError("token id \(stray) is outside the vocabulary 0..<\(scorer.vocabularyCount)")
+        }
+        let output = TextOutput.standard
+        try output.write("{\"positions\":[")
+        var separator = ""
+        try scorer.score(ids, top: top) { position in
+            let ids = position.ids.map(String.init).joined(separator: ",")
+            let logprobs = position.logProbabilities.map(Self.number).joined(separator: ",")
+            let rest = Self.number(position.logRest)
+            try output.write("\(separator){\"ids\":[\(ids)],\"logprobs\":[\(logprobs)],\"log_rest\":\(rest)}")
+            separator = ","
+        }
+        try output.writeLine("]}")
+    }
+
+    /// Seven digits say all that float32 scores hold.
+    private static func number(_ value: Double) -> String {
+        value.isFinite ? Float(value).description : "null"
+    }
+}

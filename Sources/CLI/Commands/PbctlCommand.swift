@@ -1,0 +1,26 @@
+public import ArgumentParser
+
+/// The root of the command tree.
+public struct PbctlCommand: AsyncParsableCommand {
+    public static let configuration = CommandConfiguration(
+        commandName: "pbctl",
+        abstract: "Serve open language models and prompt them.",
+        discussion: """
+            EXAMPLES:
+              pbctl models pull hf:bartowski/Llama-3.2-1B-Instruct-GGUF:Llama-3.2-1B-Instruct-Q4_K_M.gguf
+              pbctl prompt --model ./model.gguf "Why is the sky blue?"
+              cat notes.md | pbctl prompt --model ./model.gguf --system "Summarise in one sentence."
+              pbctl chat --model ./model.gguf
+            """,
+        version: Version.text,
+        groupedSubcommands: [
+            CommandGroup(name: "Prompting", subcommands: [PromptCommand.self, ChatCommand.self, TokenizeCommand.self]),
+            CommandGroup(name: "Models", subcommands: [ModelsCommand.self]),
+            CommandGroup(name: "Engine", subcommands: [EngineCommand.self, BenchCommand.self]),
+            CommandGroup(
+                name: "System", subcommands: [DoctorCommand.self, CompletionsCommand.self, VersionCommand.self]),
+        ])
+
+    /// A command without arguments, as the parser needs it.
+    public init() {}
+}

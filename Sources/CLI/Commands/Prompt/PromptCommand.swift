@@ -1,0 +1,175 @@
+import ArgumentParser
+import ServingEngine
+import ServingJSON
+import ServingRuntime
+import ServingTensors
+import ServingTokenizers
+import Terminal
+
+/// `pbctl prompt`
+struct PromptCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "prompt",
+        abstract: "Prompt a model.",
+        discussion: """
+            The answer goes to standard output as it is generated. Text is put to the model as a user's message by its
+            chat template; --raw continues the text itself. Without text, standard input is the prompt; on a terminal a
+            conversation begins (see 'pbctl chat').
+
+            EXAMPLES:
+              pbctl prompt --model ./model.gguf "Why is the sky blue?"
+              cat notes.md | pbctl prompt --model ./model.gguf --system "Summarise in one sentence."
+              pbctl prompt --model ./model.gguf --raw --max-tokens 40 "Once upon a time"
+              pbctl prompt --model ./model.gguf --temperature 0.8 --seed 7 --json "Name a colour."
+              pbctl prompt --local --model ./model.gguf --batch rows.jsonl -o jsonl > answers.jsonl
+            """)
+
+    /// Forms of the result.
+    enum Format: String, ExpressibleByArgument, CaseIterable {
+        case text, json, jsonl
+    }
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup(title: "Sampling options") var sampling: SamplingOptions
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("Read the prompt from a file (- for standard input).",
+        valueName: "file"))
+    var file: String?
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("System message.", valueName: "text"))
+    var system: String?
+
+    @Flag(help: "Continue the text instead of answering it: no chat template.")
+    var raw = false
+
+    @Flag(help: "Take special tokens that the text spells as tokens, with --raw.")
+    var specialTokens = false
+
+    @Option(help: ArgumentHelp("Answer the rows of a JSONL file (- for standard input) in one batch.",
+        valueName: "file"))
+    var batch: String?
+
+    @Option(help: ArgumentHelp("How many answers to generate.", valueName: "count"))
+    var samples = 1
+
+    @Option(help: ArgumentHelp("Show each token's log-probability and those of so many others, with json.",
+        valueName: "count"))
+    var logprobs: Int?
+
+    @Option(name: .shortAndLong, help: "Format: text, json, or jsonl.")
+    var output = Format.text
+
+    @Flag(help: "The same as -o json.")
+    var json = false
+
+    @Flag(help: "Say on standard error how long it took.")
+    var stats = false
+
+    @Argument(help: ArgumentHelp("The prompt; several words are joined, - stands for standard input.", valueName: "text"))
+    var text: [String] = []
+
+    func validate() throws {
+        if batch != nil, !text.isEmpty || file != nil || system != nil || raw {
+            throw ValidationError("--batch takes everything from its rows: leave out text, --file, --system and --raw")
+        }
+        if raw, system != nil { throw ValidationError("--raw has no place for a --system message") }
+        if specialTokens, !raw { throw ValidationError("--special-tokens needs --raw") }
+    }
+
+    func run() async throws {
+        if let batch { return try await runBatch(batch) }
+        let format = json ? .json : output
+        guard let prompt = try promptText() else {
+            return try await ChatCommand.run(model: model, sampling: sampling, system: system, stats: stats)
+        }
+        guard raw || prompt.utf8.contains(where: { $0 > 0x20 }) else {
+            throw CommandFailure.usage("the prompt is empty", hint: "give some text, or -f FILE")
+        }
+        let loaded = try model.load()
+        let request = try makeRequest(prompt, loaded)
+        let events: AsyncStream<GenerationEvent>
+        do {
+            events = try loaded.engine.submit(request)
+        } catch {
+            throw CommandFailure(error.description, hint: Self.hint(for: error))
+        }
+        let printer = AnswerPrinter(format: format, tokenizer: loaded.codec?.tokenizer, sampleCount: samples)
+        let (result, wasInterrupted) = await InterruptMonitor.run { () async throws -> GenerationOutput in
+            try await printer.print(events)
+        }
+        let answers = Answer.all(of: try result.get())
+        if !wasInterrupted { try printer.finish(answers, model: loaded) }
+        try TextOutput.standard.flush()
+        if stats {
+            for answer in answers { try? TextOutput.error.writeLine(answer.statistics) }
+        }
+        if wasInterrupted { throw CancellationError() }
+        if let failure = answers.compactMap(\.failure).first { throw CommandFailure(failure) }
+    }
+
+    /// The prompt from wherever it is given, or nil where a conversation is to begin.
+    private func promptText() throws -> String? {
+        var parts = text
+        if let position = parts.firstIndex(of: "-") {
+            guard file != "-" else { throw CommandFailure.usage("standard input can't be both - and --file -") }
+            parts[position] = InputText.all()
+        }
+        var blocks = parts.isEmpty ? [] : [parts.joined(separator: " ")]
+        if let file { blocks.append(try InputText.content(of: file)) }
+        if !blocks.isEmpty { return blocks.joined(separator: "\n\n") }
+        return InputText.isTerminal ? nil : InputText.all()
+    }
+
+    private func makeRequest(_ prompt: String, _ loaded: LocalModel) throws -> GenerationRequest {
+        let codec = try loaded.requireCodec()
+        let ids =
+            raw || !codec.hasChatTemplate
+            ? codec.promptTokens(
+                system.map { "\($0)\n\n\(prompt)" } ?? prompt, specialTokens: specialTokens ? .recognized : .asText)
+            : try codec.promptTokens(chat: ChatPrompt(system: system, user: prompt))
+        var request = defaultRequest(loaded)
+        request.promptTokenIDs = ids
+        request.sampleCount = samples
+        return request
+    }
+
+    private func defaultRequest(_ loaded: LocalModel) -> GenerationRequest {
+        var request = loaded.request(
+            id: "prompt", promptTokenIDs: [], sampling: sampling.parameters(defaultTemperature: 0))
+        request.maxTokenCount = sampling.maxTokens
+        request.stopStrings = sampling.stop
+        request.stopTokenIDs = Set(sampling.stopToken)
+        request.ignoresEndOfGeneration = sampling.ignoreEos
+        request.logProbabilityCount = logprobs
+        return request
+    }
+
+    /// What a user can do about a request that the engine refuses.
+    static func hint(for error: SubmissionError) -> String? {
+        switch error {
+        case .promptTooLong: "shorten it, or raise --context if the model allows more"
+        case .exceedsCache: "raise --kv-memory, or shorten the prompt"
+        default: nil
+        }
+    }
+
+    private func runBatch(_ path: String) async throws {
+        let rows = try BatchFile.rows(of: path)
+        var options = try model.engine.localModelOptions()
+        options.sequenceCount = min(max(rows.count, 1), 64)
+        let loaded = try LocalModel(path: model.path(), options: options)
+        let run = BatchRun(model: loaded, defaults: defaultRequest(loaded), rows: rows, format: json ? .json : output)
+        let (result, wasInterrupted) = await InterruptMonitor.run { () async throws -> Int in try await run.run() }
+        let failureCount = try result.get()
+        try TextOutput.standard.flush()
+        if stats {
+            let statistics = loaded.engine.statistics()
+            try? TextOutput.error.writeLine(
+                "\(rows.count) rows · \(statistics.generatedTokenCount) tokens in \(statistics.stepCount) steps · "
+                    + "\(statistics.prefixHitTokenCount) prompt tokens from the prefix cache · "
+                    + "\(statistics.preemptionCount) preemptions")
+        }
+        if wasInterrupted { throw CancellationError() }
+        if failureCount > 0 { throw CommandFailure("\(failureCount) of \(rows.count) rows were not answered") }
+    }
+}

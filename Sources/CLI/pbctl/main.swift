@@ -1,0 +1,5 @@
+import Commands
+import Glibc
+
+let status = await CommandRunner.run(Array(CommandLine.arguments.dropFirst()))
+exit(status)

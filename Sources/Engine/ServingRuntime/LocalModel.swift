@@ -1,0 +1,151 @@
+import Glibc
+import ServingCPU
+public import ServingEngine
+import ServingModelFiles
+public import ServingModels
+public import ServingTensors
+public import ServingTokenizers
+
+/// A model loaded into this process: tokenizer, chat template, weights on a device, and the engine that runs them.
+///
+/// Called by `pbctl prompt --local`, by batch runs and by replica servers; calls `ServingModels` to load and
+/// `ServingEngine` to generate.
+public final class LocalModel: Sendable {
+    /// How much of the machine a model may use.
+    public struct Options: Sendable {
+        /// Longest sequence in tokens; nil takes the model's, at most ``defaultContextLimit``.
+        public var contextLength: Int?
+        /// Threads; nil takes the cores this process may use.
+        public var threadCount: Int?
+        /// Whether to compute in float32 throughout.
+        public var float32: Bool
+        /// Bytes for keys and values; nil takes what `sequenceCount` sequences need, within a quarter of the memory.
+        public var keyValueBytes: Int?
+        /// Most tokens a step.
+        public var maxBatchedTokens: Int
+        /// How many sequences are expected at a time.
+        public var sequenceCount: Int
+        /// How the engine schedules.
+        public var engine: EngineConfiguration
+
+        /// Options for one sequence at a time on all cores.
+        public init(
+            contextLength: Int? = nil, threadCount: Int? = nil, float32: Bool = false, keyValueBytes: Int? = nil,
+            maxBatchedTokens: Int = 512, sequenceCount: Int = 1, engine: EngineConfiguration = EngineConfiguration()
+        ) {
+            self.contextLength = contextLength
+            self.threadCount = threadCount
+            self.float32 = float32
+            self.keyValueBytes = keyValueBytes
+            self.maxBatchedTokens = maxBatchedTokens
+            self.sequenceCount = sequenceCount
+            self.engine = engine
+        }
+
+        /// Longest context unless more is asked for, so that a model made for 128k tokens does not claim memory for them.
+        public static let defaultContextLimit = 8192
+    }
+
+    /// Where it was loaded from.
+    public let path: String
+    /// File or folder name without ending.
+    public let name: String
+    /// What the model is.
+    public let config: DecoderConfig
+    /// Text to tokens and back; nil for a folder without a tokenizer.
+    public let codec: TextCodec?
+    /// Runs requests.
+    public let engine: ServingEngine
+    /// Tokens that end an answer.
+    public let endOfGenerationTokenIDs: Set<TokenID>
+    /// The device and how it computes, for instance `cpu (avx2, 2 threads)`.
+    public let deviceDescription: String
+    /// Threads that compute.
+    public let threadCount: Int
+    /// From opening the files to being ready.
+    public let loadDuration: Duration
+
+    /// Loads a GGUF file or a Hugging Face folder.
+    public init(path: String, options: Options = Options()) throws {
+        let clock = ContinuousClock()
+        let start = clock.now
+        let source = try ModelSource.detect(path: path)
+        let files = try ModelFileSet(source: source, path: path, contextLength: options.contextLength)
+        self.path = path
+        name = Self.name(of: path)
+        codec = files.hasTokenizer ? try TextCodec(source: source) : nil
+        let description = files.description
+        config = description.config
+        let runner = try Self.makeRunner(description, options)
+        deviceDescription = runner.backend.description
+        threadCount = runner.backend.threadCount
+        let tokenizer = codec?.tokenizer
+        endOfGenerationTokenIDs = files.endTokenIDs.union(tokenizer?.endOfGenerationTokenIDs ?? [])
+        engine = ServingEngine(runner: runner, configuration: options.engine) { request in
+            guard let tokenizer else { return SilentDecoder() }
+            return StreamingDetokenizer(tokenizer, skippingSpecialTokens: request.skipsSpecialTokens)
+        }
+        loadDuration = clock.now - start
+    }
+
+    /// A runner on the CPU, sized by the options.
+    static func makeRunner(
+        _ description: ModelDescription, _ options: Options
+    ) throws -> sending DecoderRunner<CPUBackend> {
+        let config = description.config
+        let backend = try CPUBackend(threadCount: options.threadCount ?? 0, float32: options.float32)
+        var runnerOptions = DecoderRunner<CPUBackend>.Options(
+            keyValueBytes: 0, keyValueElement: options.float32 ? .f32 : .f16,
+            maxBatchedTokens: options.maxBatchedTokens)
+        let blockBytes = DecoderRunner<CPUBackend>.bytesPerBlock(config, runnerOptions)
+        let positions = runnerOptions.positionsPerBlock
+        let oneContext = (config.contextLength + positions - 1) / positions * blockBytes
+        let wanted = oneContext.multipliedReportingOverflow(by: options.sequenceCount)
+        let limit = max(oneContext, PhysicalMemory.bytes / 4)
+        runnerOptions.keyValueBytes = options.keyValueBytes ?? min(wanted.overflow ? limit : wanted.partialValue, limit)
+        let model = try DecoderModel(config: config, weights: description.weights, backend: backend)
+        return try DecoderRunner(model: model, backend: backend, options: runnerOptions)
+    }
+
+    private static func name(of path: String) -> String {
+        let last = path.split(separator: "/").last.map(String.init) ?? path
+        return last.hasSuffix(".gguf") ? String(last.dropLast(5)) : last
+    }
+
+    /// A request for this model with its end-of-generation tokens.
+    public func request(id: String, promptTokenIDs: [TokenID], sampling: SamplingParameters) -> GenerationRequest {
+        var request = GenerationRequest(id: id, promptTokenIDs: promptTokenIDs, sampling: sampling)
+        request.endOfGenerationTokenIDs = endOfGenerationTokenIDs
+        return request
+    }
+
+    /// The tokenizer and chat template, or an error that says that there are none.
+    public func requireCodec() throws -> TextCodec {
+        guard let codec else {
+            throw RuntimeError(.noTokenizer, "\(path) has no tokenizer (only prompts in token ids work)")
+        }
+        return codec
+    }
+}
+
+/// For models without a tokenizer: tokens have no text.
+private struct SilentDecoder: TokenTextDecoding {
+    mutating func append(_ id: TokenID) -> String { "" }
+    mutating func finish() -> String { "" }
+}
+
+extension StreamingDetokenizer: TokenTextDecoding {}
+
+/// Memory of the machine, or of the control group this process is in where that is less.
+enum PhysicalMemory {
+    static let bytes: Int = {
+        let machine = Int(sysconf(Int32(_SC_PHYS_PAGES))) * Int(sysconf(Int32(_SC_PAGESIZE)))
+        guard let file = fopen("/sys/fs/cgroup/memory.max", "r") else { return machine }
+        defer { fclose(file) }
+        var text = [UInt8](repeating: 0, count: 32)
+        let count = fread(&text, 1, text.count, file)
+        // "max" where there is no limit, and then no number to read.
+        let digits = text[..<count].prefix { (0x30...0x39).contains($0) }
+        return Int(String(decoding: digits, as: UTF8.self)).map { min(machine, $0) } ?? machine
+    }()
+}
