@@ -64,10 +64,11 @@ struct JSONWriter {
         for _ in 0..<depth { append("  ") }
     }
 
-    /// The shortest digits that read back as the same number, without a `.0` that JSON readers don't need.
+    /// The shortest digits that read back as the same number, without a `.0` that JSON readers don't need; they do need
+    /// it after a negative zero, which would be a whole number without a sign.
     private func shortest(_ value: Double) -> String {
         let text = value.description
-        return text.hasSuffix(".0") ? String(text.dropLast(2)) : text
+        return text.hasSuffix(".0") && !(value == 0 && value.sign == .minus) ? String(text.dropLast(2)) : text
     }
 
     private mutating func append(_ text: String) { bytes.append(contentsOf: text.utf8) }
