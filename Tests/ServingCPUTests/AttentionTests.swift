@@ -27,8 +27,8 @@ import Testing
 
     static let cases: [Case] = [
         Case(), Case(dimension: 24, element: .f32), Case(heads: 3, stored: 3, dimension: 16, length: 33),
-        Case(heads: 9, stored: 3, dimension: 64, length: 600), Case(dimension: 80, length: 300, window: 20, cap: 5),
-        Case(heads: 5, stored: 1, dimension: 48, length: 530, window: 257, element: .f32),
+        Case(heads: 9, stored: 3, dimension: 64, length: 300), Case(dimension: 80, length: 300, window: 20, cap: 5),
+        Case(heads: 5, stored: 1, dimension: 48, length: 300, window: 257, element: .f32),
         Case(heads: 64, stored: 1, dimension: 16, length: 40, positionsPerBlock: 32),
         Case(heads: 4, stored: 2, dimension: 128, length: 270, window: 1),
     ]

@@ -183,10 +183,11 @@ static void store(const sk_store_part *part) {
             int count = dimension - d < 16 ? (int)(dimension - d) : 16;
             uint8_t column[64];
             store_elements(layer->half, column, part->keys + from + d, count);
+            uint8_t *target = keys + d * positions * element;
             if (layer->half) {
-                for (int i = 0; i < count; i++) __builtin_memcpy(keys + (d + (size_t)i) * positions * 2, column + 2 * i, 2);
+                for (int i = 0; i < count; i++) __builtin_memcpy(target + (size_t)i * positions * 2, column + 2 * i, 2);
             } else {
-                for (int i = 0; i < count; i++) __builtin_memcpy(keys + (d + (size_t)i) * positions * 4, column + 4 * i, 4);
+                for (int i = 0; i < count; i++) __builtin_memcpy(target + (size_t)i * positions * 4, column + 4 * i, 4);
             }
             store_elements(layer->half, values + d * element, part->values + from + d, count);
         }
@@ -212,7 +213,8 @@ static void find_tile(attention_state *s, int base) {
     if (!layer->half || s->rows <= 2 * ROWS) return;
     for (int i = s->sub_begin; i < s->sub_end; i++) {
         float *keys = s->key_tile + i * SUB_TILE * s->dimension, *values = s->value_tile + i * SUB_TILE * s->padded;
-        for (int d = 0; d < s->dimension; d++) v_store(keys + 16 * d, v_load_half(s->keys[i] + 2 * (size_t)d * positions));
+        for (int d = 0; d < s->dimension; d++)
+            v_store(keys + 16 * d, v_load_half(s->keys[i] + 2 * (size_t)d * positions));
         for (int j = 0; j < s->padded; j++) v_store(values + 16 * j, v_load_half(s->values[i] + 32 * j));
         s->keys[i] = (const uint8_t *)keys;
         s->values[i] = (const uint8_t *)values;

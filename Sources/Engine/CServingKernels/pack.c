@@ -66,7 +66,8 @@ static void pack_float_panel(const sk_packing *p, size_t first_row, uint8_t *pan
     for (size_t r = 0; r < rows; r++) {
         const uint8_t *row = p->source + (first_row + r) * p->row_bytes;
         for (size_t c = 0; c < p->columns; c += (size_t)shape.elements) {
-            sk_dequantize(p->type, row + c / (size_t)shape.elements * (size_t)shape.bytes, values, (size_t)shape.elements);
+            const uint8_t *block = row + c / (size_t)shape.elements * (size_t)shape.bytes;
+            sk_dequantize(p->type, block, values, (size_t)shape.elements);
             for (int i = 0; i < shape.elements; i++) output[(c + (size_t)i) * 16 + r] = values[i];
         }
     }

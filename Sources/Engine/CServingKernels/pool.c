@@ -69,7 +69,8 @@ static void sleep_until_changed(sk_pool *pool, uint32_t seen) {
 static void wake_sleepers(sk_pool *pool) {
 #if defined(__linux__)
     atomic_fetch_add(&pool->wake, 1);
-    if (atomic_load(&pool->sleeping) > 0) syscall(SYS_futex, &pool->wake, FUTEX_WAKE_PRIVATE, 0x7fffffff, NULL, NULL, 0);
+    if (atomic_load(&pool->sleeping) > 0)
+        syscall(SYS_futex, &pool->wake, FUTEX_WAKE_PRIVATE, 0x7fffffff, NULL, NULL, 0);
 #else
     pthread_mutex_lock(&pool->mutex);
     atomic_fetch_add(&pool->wake, 1);

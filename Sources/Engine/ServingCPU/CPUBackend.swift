@@ -80,7 +80,8 @@ struct Scratch {
     /// At least `byteCount` bytes, 64-byte aligned.
     mutating func reserve(_ byteCount: Int) throws(CPUBackendError) -> UnsafeMutablePointer<UInt8> {
         if let memory, memory.byteCount >= byteCount { return memory.base.assumingMemoryBound(to: UInt8.self) }
-        let fresh = try PageMemory(byteCount: max(byteCount, 1 << 16), purpose: purpose)
+        // At least doubled, so that needs that creep up do not allocate at every step.
+        let fresh = try PageMemory(byteCount: max(byteCount, 2 * (memory?.byteCount ?? 1 << 15)), purpose: purpose)
         memory = fresh
         return fresh.base.assumingMemoryBound(to: UInt8.self)
     }
