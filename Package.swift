@@ -69,6 +69,7 @@ let testing: [Target] = [
     tests("ServingJSONTests", ["ServingJSON"]),
     tests("ServingModelFilesTests", ["ServingModelFiles", "ServingJSON", "ServingTensors"]),
     tests("ServingTokenizersTests", ["ServingTokenizers", "ServingJSON", "ServingTensors"]),
+    tests("ServingChatTemplatesTests", ["ServingChatTemplates", "ServingJSON"]),
     tests("ServingCPUTests", ["ServingCPU", "ServingTensors"]),
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
     tests("ModelHubTests", ["ModelHub", .product(name: "Crypto", package: "swift-crypto")]),

@@ -25,19 +25,32 @@ struct EngineRenderChatCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("A template file instead.", valueName: "file"))
     var template: String?
 
+    @Option(help: ArgumentHelp("The day that templates print as today (default: today).", valueName: "yyyy-mm-dd"))
+    var date: String?
+
     func run() async throws {
         let (template, defaults) = try load()
+        let now = try day()
         try JSONLines.forEach { line in
             guard var context = line.objectValue, context["messages"] != nil else {
                 return ["error": "expected an object with messages"]
             }
             for (name, value) in defaults.members where context[name] == nil { context[name] = value }
             do {
-                return ["text": .string(try template.render(context))]
+                return ["text": .string(try template.render(context, now: now))]
             } catch {
                 return ["error": .string("\(error)")]
             }
         }
+    }
+
+    private func day() throws -> ChatTemplateDate {
+        guard let date else { return .current() }
+        let parts = date.split(separator: "-", omittingEmptySubsequences: false).map { Int($0) }
+        guard parts.count == 3, let year = parts[0], let month = parts[1], let day = parts[2],
+            (1...9999).contains(year), (1...12).contains(month), (1...31).contains(day)
+        else { throw CommandFailure.usage("--date \(date): expected a day such as 2026-01-31") }
+        return ChatTemplateDate(year: year, month: month, day: day)
     }
 
     private func load() throws -> (ChatTemplate, JSONObject) {
