@@ -71,7 +71,10 @@ public enum CommandRunner {
         if status == ExitStatus.usage {
             // The parser's message, on one line, without the usage text that would push it off the screen.
             let message = PbctlCommand.message(for: error).onOneLine
-            report("pbctl: \(message) (see 'pbctl --help')")
+            let hint =
+                message.hasPrefix("Missing value for") ? "a value that begins with - is written --option=-1"
+                : "see 'pbctl --help'"
+            report("pbctl: \(message) (\(hint))")
             return status
         }
         report("pbctl: \(String(describing: error).onOneLine)")

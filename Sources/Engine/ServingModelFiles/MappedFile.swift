@@ -69,6 +69,20 @@ public final class MappedFile: Sendable {
         madvise(UnsafeMutableRawPointer(mutating: base + start), range.upperBound - start, Int32(MADV_WILLNEED))
     }
 
+    /// Tells the system that a part of a mapped file, which must be a part of ``bytes``, is not needed in memory for
+    /// now: its pages no longer count as this process's. They come back from the file when read again.
+    public func adviseNotNeeded(_ part: UnsafeRawBufferPointer) {
+        guard owner == nil, let base = bytes.baseAddress, let first = part.baseAddress, first >= base,
+            first + part.count <= base + bytes.count
+        else { return }
+        // Whole pages only: the neighbours' first and last ones may be in use.
+        let pageSize = Int(getpagesize())
+        let start = (first - base + pageSize - 1) / pageSize * pageSize
+        let end = (first - base + part.count) / pageSize * pageSize
+        guard start < end else { return }
+        madvise(UnsafeMutableRawPointer(mutating: base + start), end - start, Int32(MADV_DONTNEED))
+    }
+
     private static func map(_ path: String) throws(ModelFileError) -> UnsafeRawBufferPointer {
         guard !path.utf8.contains(0) else { throw ModelFileError(.missing, file: path, "no such file") }
         // Without O_NONBLOCK, opening a pipe would wait for a writer.

@@ -81,10 +81,13 @@ public final class LocalModel: Sendable {
         threadCount = runner.backend.threadCount
         let tokenizer = codec?.tokenizer
         endOfGenerationTokenIDs = files.endTokenIDs.union(tokenizer?.endOfGenerationTokenIDs ?? [])
-        engine = ServingEngine(runner: runner, configuration: options.engine) { request in
-            guard let tokenizer else { return SilentDecoder() }
-            return StreamingDetokenizer(tokenizer, skippingSpecialTokens: request.skipsSpecialTokens)
-        }
+        // Seeds that are chosen here are told to users in JSON, whose readers often know doubles alone.
+        engine = ServingEngine(
+            runner: runner, configuration: options.engine, makeSeed: { UInt64.random(in: 0..<1 << 53) },
+            makeDecoder: { request in
+                guard let tokenizer else { return SilentDecoder() }
+                return StreamingDetokenizer(tokenizer, skippingSpecialTokens: request.skipsSpecialTokens)
+            })
         loadDuration = clock.now - start
     }
 
@@ -94,6 +97,8 @@ public final class LocalModel: Sendable {
     ) throws -> sending DecoderRunner<CPUBackend> {
         let config = description.config
         let backend = try CPUBackend(threadCount: options.threadCount ?? 0, float32: options.float32)
+        // A packed weight's pages of the file would count twice in what the process holds.
+        backend.didRepack = { tensor in (tensor.owner as? MappedFile)?.adviseNotNeeded(tensor.bytes) }
         var runnerOptions = DecoderRunner<CPUBackend>.Options(
             keyValueBytes: 0, keyValueElement: options.float32 ? .f32 : .f16,
             maxBatchedTokens: options.maxBatchedTokens)

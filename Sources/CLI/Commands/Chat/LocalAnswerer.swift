@@ -106,7 +106,7 @@ struct LocalAnswerer: ChatAnswering {
 
     private func submit(_ request: GenerationRequest) throws -> AsyncStream<GenerationEvent> {
         do throws(SubmissionError) { return try model.engine.submit(request) } catch {
-            throw CommandFailure(error.description, hint: PromptCommand.hint(for: error))
+            throw PromptCommand.failure(for: error)
         }
     }
 

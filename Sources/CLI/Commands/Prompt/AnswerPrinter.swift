@@ -23,6 +23,8 @@ struct AnswerPrinter: Sendable {
             case .token(let token):
                 if streamsText, !token.text.isEmpty { try output.write(token.text) }
                 if format == .jsonl { try output.writeLine(line(token).text()) }
+                // Whoever reads a pipe wants tokens as they come, too.
+                try output.flush()
             case .finished(let finish):
                 if streamsText, !finish.text.isEmpty { try output.write(finish.text) }
             case .started, .prompt: break

@@ -91,7 +91,7 @@ struct PromptCommand: AsyncParsableCommand {
         do {
             events = try loaded.engine.submit(request)
         } catch {
-            throw CommandFailure(error.description, hint: Self.hint(for: error))
+            throw Self.failure(for: error)
         }
         let printer = AnswerPrinter(format: format, tokenizer: loaded.codec?.tokenizer, sampleCount: samples)
         let (result, wasInterrupted) = await InterruptMonitor.run { () async throws -> GenerationOutput in
@@ -144,12 +144,15 @@ struct PromptCommand: AsyncParsableCommand {
         return request
     }
 
-    /// What a user can do about a request that the engine refuses.
-    static func hint(for error: SubmissionError) -> String? {
+    /// What a user is told about a request that the engine refuses.
+    static func failure(for error: SubmissionError) -> CommandFailure {
         switch error {
-        case .promptTooLong: "shorten it, or raise --context if the model allows more"
-        case .exceedsCache: "raise --kv-memory, or shorten the prompt"
-        default: nil
+        case .invalidParameter(let error): .usage(error.description)
+        case .promptTooLong:
+            CommandFailure(error.description, hint: "shorten it, or raise --context if the model allows more")
+        case .exceedsCache: CommandFailure(error.description, hint: "raise --kv-memory, or shorten the prompt")
+        case .queueFull: CommandFailure(error.description, status: ExitStatus.tryAgain)
+        default: CommandFailure(error.description)
         }
     }
 
