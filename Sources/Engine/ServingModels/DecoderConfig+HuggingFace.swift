@@ -18,7 +18,7 @@ extension DecoderConfig {
                 .unsupported,
                 "config.json: model_type \"\(type)\" is not supported (supported: \(HuggingFaceFamily.namesForUsers))")
         }
-        let headCount = try reader.requiredCount("num_attention_heads")
+        let headCount = try family.count("num_attention_heads", reader)
         let hiddenSize = try reader.requiredCount("hidden_size")
         let layerCount = try reader.requiredCount("num_hidden_layers")
         let headDimension: Int
@@ -37,9 +37,10 @@ extension DecoderConfig {
         let ropes = try HuggingFaceRopes(
             reader, family: family, headDimension: headDimension, requestedContext: requestedContext)
         self.init(
-            architecture: type, vocabularyCount: try reader.requiredCount("vocab_size"), hiddenSize: hiddenSize,
+            architecture: type, vocabularyCount: try family.count("vocab_size", reader), hiddenSize: hiddenSize,
             feedForwardSize: try reader.requiredCount("intermediate_size"), headCount: headCount,
-            keyValueHeadCount: try reader.count("num_key_value_heads") ?? headCount, headDimension: headDimension,
+            keyValueHeadCount: try reader.count("num_key_value_heads") ?? family.defaultCounts["num_key_value_heads"]
+                ?? headCount, headDimension: headDimension,
             contextLength: ropes.contextLength,
             normEpsilon: Float(try reader.positiveNumber("rms_norm_eps") ?? 1e-6),
             activation: try family.activation(reader), softmaxScale: 1 / Float(headDimension).squareRoot(),
@@ -88,6 +89,17 @@ private enum HuggingFaceFamily {
 
     var isGemma: Bool { self == .gemma2 || self == .gemma3 }
 
+    /// Counts that files of the family leave out where they are these. (Gemma 3's text configs hold only what differs
+    /// from the defaults of transformers' `Gemma3TextConfig`.)
+    var defaultCounts: [String: Int] {
+        self == .gemma3 ? ["vocab_size": 262_208, "num_attention_heads": 8, "num_key_value_heads": 4] : [:]
+    }
+
+    func count(_ name: String, _ reader: ConfigReader) throws -> Int {
+        guard let count = try reader.count(name) ?? defaultCounts[name] else { throw reader.missing(name) }
+        return count
+    }
+
     /// Rotary base where the file states none.
     var defaultRopeBase: Double { self == .gemma3 ? 1_000_000 : 10_000 }
 
@@ -117,7 +129,8 @@ private enum HuggingFaceFamily {
                 switch type.stringValue {
                 case "sliding_attention": return true
                 case "full_attention": return false
-                default: throw reader.invalid("layer_types", "expected sliding_attention or full_attention", found: type)
+                default:
+                    throw reader.invalid("layer_types", "expected sliding_attention or full_attention", found: type)
                 }
             }
         } else {
@@ -133,7 +146,8 @@ private enum HuggingFaceFamily {
     private func slidingWindow(_ reader: ConfigReader) throws -> Int? {
         switch self {
         case .llama, .granite: return nil
-        case .qwen2, .qwen3: return try reader.flag("use_sliding_window") ?? false ? reader.count("sliding_window") : nil
+        case .qwen2, .qwen3:
+            return try reader.flag("use_sliding_window") ?? false ? reader.count("sliding_window") : nil
         case .mistral, .phi3, .gemma2, .gemma3: return try reader.count("sliding_window")
         }
     }

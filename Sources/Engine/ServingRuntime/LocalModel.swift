@@ -108,6 +108,12 @@ public final class LocalModel: Sendable {
         let wanted = oneContext.multipliedReportingOverflow(by: options.sequenceCount)
         let limit = max(oneContext, PhysicalMemory.bytes / 4)
         runnerOptions.keyValueBytes = options.keyValueBytes ?? min(wanted.overflow ? limit : wanted.partialValue, limit)
+        guard runnerOptions.keyValueBytes <= PhysicalMemory.bytes else {
+            throw RuntimeError(
+                .outOfMemory,
+                "keys and values for \(config.contextLength) tokens take \(runnerOptions.keyValueBytes >> 20) MiB and there "
+                    + "are \(PhysicalMemory.bytes >> 20) MiB of memory (lower --context or --kv-memory)")
+        }
         let model = try DecoderModel(config: config, weights: description.weights, backend: backend)
         return try DecoderRunner(model: model, backend: backend, options: runnerOptions)
     }
