@@ -6,6 +6,7 @@ import resource
 import statistics
 import subprocess
 import sys
+import time
 
 PBCTL, MODEL, THREADS = os.environ["PBCTL"], os.environ["MODEL"], os.environ["THREADS"]
 ROUNDS, LLAMA = int(os.environ["ROUNDS"]), os.environ["LLAMA_BIN"]
@@ -13,7 +14,8 @@ STREAMS = [1, 8, 32]
 
 
 def measured(command):
-    """Output, CPU seconds and peak memory (KiB) of one run."""
+    """Output, wall seconds and peak memory (KiB) of one run."""
+    started = time.monotonic()
     read, write = os.pipe()
     pid = os.fork()
     if pid == 0:
@@ -27,7 +29,7 @@ def measured(command):
     _, status, usage = os.wait4(pid, 0)
     if status != 0:
         sys.exit(f"{' '.join(command)}: ended with status {status}")
-    return text, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+    return text, time.monotonic() - started, usage.ru_maxrss
 
 
 def ours(prompt, output, streams):
@@ -36,6 +38,18 @@ def ours(prompt, output, streams):
          "--output-tokens", str(output), "--streams", str(streams), "--repeats", "1", "-o", "json"])
     result = json.loads(text)
     return result["prefill_tokens_per_second"], result["decode_tokens_per_second"], result["load_seconds"], rss
+
+
+def our_start():
+    """Milliseconds from starting the process to its end after one token; the prompt has 32 tokens."""
+    words = "one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen " * 2
+    command = [PBCTL, "prompt", "--model", MODEL, "--threads", THREADS, "--raw", "--max-tokens", "1", words.strip()]
+    return 1000 * measured(command)[1]
+
+
+def llama_start():
+    command = [f"{LLAMA}/llama-bench", "-m", MODEL, "-t", THREADS, "-p", "32", "-n", "0", "-r", "1", "--no-warmup"]
+    return 1000 * measured(command)[1]
 
 
 def llama_bench(prompt, output):
@@ -66,7 +80,9 @@ def main():
         note("prefill 512 tokens (tok/s)", "pbctl", prefill)
         note("load (ms)", "pbctl", 1000 * load)
         note("peak memory, 512 + 128 tokens (MiB)", "pbctl", ours(512, 128, 1)[3] / 1024)
+        note("start, load, prefill of 32 tokens (ms)", "pbctl", our_start())
         if LLAMA:
+            note("start, load, prefill of 32 tokens (ms)", "llama.cpp", llama_start())
             rates, rss = llama_bench(512, 128)
             note("prefill 512 tokens (tok/s)", "llama.cpp", rates[0])
             note("peak memory, 512 + 128 tokens (MiB)", "llama.cpp", rss / 1024)
