@@ -7,9 +7,9 @@ public struct PbctlCommand: AsyncParsableCommand {
         abstract: "Serve open language models and prompt them.",
         discussion: """
             EXAMPLES:
-              pbctl models pull hf:bartowski/Llama-3.2-1B-Instruct-GGUF:Llama-3.2-1B-Instruct-Q4_K_M.gguf
+              pbctl models pull hf:bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M
               pbctl prompt --model ./model.gguf "Why is the sky blue?"
-              cat notes.md | pbctl prompt --model ./model.gguf --system "Summarise in one sentence."
+              cat notes.md | pbctl prompt --model ./model.gguf --system "Summarise."
               pbctl chat --model ./model.gguf
             """,
         version: Version.text,
@@ -18,7 +18,10 @@ public struct PbctlCommand: AsyncParsableCommand {
             CommandGroup(name: "Models", subcommands: [ModelsCommand.self]),
             CommandGroup(name: "Engine", subcommands: [EngineCommand.self, BenchCommand.self]),
             CommandGroup(
-                name: "System", subcommands: [DoctorCommand.self, CompletionsCommand.self, VersionCommand.self]),
+                name: "System",
+                subcommands: [
+                    DoctorCommand.self, CompletionsCommand.self, VersionCommand.self, GenerateDocsCommand.self,
+                ]),
         ])
 
     /// A command without arguments, as the parser needs it.

@@ -5,5 +5,9 @@ struct BenchCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "bench",
         abstract: "Measure speed.",
+        discussion: """
+            EXAMPLES:
+              pbctl bench engine --model ./model.gguf --streams 8
+            """,
         subcommands: [BenchEngineCommand.self])
 }

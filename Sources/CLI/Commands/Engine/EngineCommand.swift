@@ -5,5 +5,10 @@ struct EngineCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "engine",
         abstract: "Use the engine's parts by themselves.",
+        discussion: """
+            EXAMPLES:
+              echo '{"ids": [1, 4093]}' | pbctl engine logprobs --model ./model.gguf
+              pbctl engine render-chat --model ./model.gguf < chats.jsonl
+            """,
         subcommands: [EngineLogprobsCommand.self, EngineRenderChatCommand.self])
 }

@@ -7,7 +7,7 @@ struct ModelsCommand: AsyncParsableCommand {
         abstract: "Fetch, list and remove models.",
         discussion: """
             EXAMPLES:
-              pbctl models pull hf:bartowski/SmolLM2-135M-Instruct-GGUF:SmolLM2-135M-Instruct-Q4_K_M.gguf
+              pbctl models pull hf:bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M
               pbctl models list
               pbctl models rm SmolLM2-135M-Instruct-Q4_K_M
             """,

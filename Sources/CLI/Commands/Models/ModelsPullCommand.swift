@@ -14,7 +14,7 @@ struct ModelsPullCommand: AsyncParsableCommand {
             where it stopped. A path is remembered in place; --copy copies it.
 
             EXAMPLES:
-              pbctl models pull hf:bartowski/SmolLM2-135M-Instruct-GGUF:SmolLM2-135M-Instruct-Q4_K_M.gguf
+              pbctl models pull hf:bartowski/SmolLM2-135M-Instruct-GGUF:Q4_K_M
               pbctl models pull hf:Qwen/Qwen3-0.6B
               pbctl models pull ./my-model.gguf --name mine
             """)

@@ -18,10 +18,10 @@ struct PromptCommand: AsyncParsableCommand {
 
             EXAMPLES:
               pbctl prompt --model ./model.gguf "Why is the sky blue?"
-              cat notes.md | pbctl prompt --model ./model.gguf --system "Summarise in one sentence."
+              cat notes.md | pbctl prompt --model ./model.gguf --system "Summarise."
               pbctl prompt --model ./model.gguf --raw --max-tokens 40 "Once upon a time"
               pbctl prompt --model ./model.gguf --temperature 0.8 --seed 7 --json "Name a colour."
-              pbctl prompt --local --model ./model.gguf --batch rows.jsonl -o jsonl > answers.jsonl
+              pbctl prompt --model ./model.gguf --batch rows.jsonl -o jsonl
             """)
 
     /// Forms of the result.

@@ -27,7 +27,8 @@ struct VersionCommand: AsyncParsableCommand {
     func run() async throws {
         switch output {
         case .text: try TextOutput.standard.writeLine(Version.text)
-        case .json: try TextOutput.standard.writeLine(JSONValue(dictionaryLiteral: ("client", .string(Version.number))).text())
+        case .json:
+            try TextOutput.standard.writeLine(JSONValue(dictionaryLiteral: ("client", .string(Version.number))).text())
         }
     }
 }

@@ -1,0 +1,637 @@
+#!/bin/bash
+
+__pbctl_cursor_index_in_current_word() {
+    local remaining="${COMP_LINE}"
+
+    local word
+    for word in "${COMP_WORDS[@]::COMP_CWORD}"; do
+        remaining="${remaining##*([[:space:]])"${word}"*([[:space:]])}"
+    done
+
+    local -ir index="$((COMP_POINT - ${#COMP_LINE} + ${#remaining}))"
+    if [[ "${index}" -le 0 ]]; then
+        printf 0
+    else
+        printf %s "${index}"
+    fi
+}
+
+# positional arguments:
+#
+# - 1: the current (sub)command's count of positional arguments
+#
+# required variables:
+#
+# - repeating_flags: the repeating flags that the current (sub)command can accept
+# - non_repeating_flags: the non-repeating flags that the current (sub)command can accept
+# - repeating_options: the repeating options that the current (sub)command can accept
+# - non_repeating_options: the non-repeating options that the current (sub)command can accept
+# - positional_number: value ignored
+# - unparsed_words: unparsed words from the current command line
+#
+# modified variables:
+#
+# - non_repeating_flags: remove flags for this (sub)command that are already on the command line
+# - non_repeating_options: remove options for this (sub)command that are already on the command line
+# - positional_number: set to the current positional number
+# - unparsed_words: remove all flags, options, and option values for this (sub)command
+__pbctl_offer_flags_options() {
+    local -ir positional_count="${1}"
+    positional_number=0
+
+    local was_flag_option_terminator_seen=false
+    local is_parsing_option_value=false
+
+    local -ar unparsed_word_indices=("${!unparsed_words[@]}")
+    local -i word_index
+    for word_index in "${unparsed_word_indices[@]}"; do
+        if "${is_parsing_option_value}"; then
+            # This word is an option value:
+            # Reset marker for next word iff not currently the last word
+            [[ "${word_index}" -ne "${unparsed_word_indices[${#unparsed_word_indices[@]} - 1]}" ]] && is_parsing_option_value=false
+            unset "unparsed_words[${word_index}]"
+            # Do not process this word as a flag or an option
+            continue
+        fi
+
+        local word="${unparsed_words["${word_index}"]}"
+        if ! "${was_flag_option_terminator_seen}"; then
+            case "${word}" in
+            --)
+                unset "unparsed_words[${word_index}]"
+                # by itself -- is a flag/option terminator, but if it is the last word, it is the start of a completion
+                if [[ "${word_index}" -ne "${unparsed_word_indices[${#unparsed_word_indices[@]} - 1]}" ]]; then
+                    was_flag_option_terminator_seen=true
+                fi
+                continue
+                ;;
+            -*)
+                # ${word} is a flag or an option
+                # If ${word} is an option, mark that the next word to be parsed is an option value
+                local option
+                for option in "${repeating_options[@]}" "${non_repeating_options[@]}"; do
+                    [[ "${word}" = "${option}" ]] && is_parsing_option_value=true && break
+                done
+
+                # Remove ${word} from ${non_repeating_flags} or ${non_repeating_options} so it isn't offered again
+                local not_found=true
+                local -i index
+                for index in "${!non_repeating_flags[@]}"; do
+                    if [[ "${non_repeating_flags[${index}]}" = "${word}" ]]; then
+                        unset "non_repeating_flags[${index}]"
+                        non_repeating_flags=("${non_repeating_flags[@]}")
+                        not_found=false
+                        break
+                    fi
+                done
+                if "${not_found}"; then
+                    for index in "${!non_repeating_flags[@]}"; do
+                        if [[ "${non_repeating_flags[${index}]}" = "${word}" ]]; then
+                            unset "non_repeating_flags[${index}]"
+                            non_repeating_flags=("${non_repeating_flags[@]}")
+                            break
+                        fi
+                    done
+                fi
+                unset "unparsed_words[${word_index}]"
+                continue
+                ;;
+            esac
+        fi
+
+        # ${word} is neither a flag, nor an option, nor an option value
+        if [[ "${positional_number}" -lt "${positional_count}" || "${positional_count}" -lt 0 ]]; then
+            # ${word} is a positional
+            ((positional_number++))
+            unset "unparsed_words[${word_index}]"
+        else
+            if [[ -z "${word}" ]]; then
+                # Could be completing a flag, option, or subcommand
+                positional_number=-1
+            else
+                # ${word} is a subcommand or invalid, so stop processing this (sub)command
+                positional_number=-2
+            fi
+            break
+        fi
+    done
+
+    unparsed_words=("${unparsed_words[@]}")
+
+    if\
+        ! "${was_flag_option_terminator_seen}"\
+        && ! "${is_parsing_option_value}"\
+        && [[ ("${cur}" = -* && "${positional_number}" -ge 0) || "${positional_number}" -eq -1 ]]
+    then
+        COMPREPLY+=($(compgen -W "${repeating_flags[*]} ${non_repeating_flags[*]} ${repeating_options[*]} ${non_repeating_options[*]}" -- "${cur}"))
+    fi
+}
+
+__pbctl_add_completions() {
+    local completion
+    while IFS='' read -r completion; do
+        COMPREPLY+=("${completion}")
+    done < <(IFS=$'\n' compgen "${@}" -- "${cur}")
+}
+
+__pbctl_custom_complete() {
+    if [[ -n "${cur}" || -z ${COMP_WORDS[${COMP_CWORD}]} || "${COMP_LINE:${COMP_POINT}:1}" != ' ' ]]; then
+        local -ar words=("${COMP_WORDS[@]}")
+    else
+        local -ar words=("${COMP_WORDS[@]::${COMP_CWORD}}" '' "${COMP_WORDS[@]:${COMP_CWORD}}")
+    fi
+
+    "${COMP_WORDS[0]}" "${@}" "${words[@]}"
+}
+
+_pbctl() {
+    local state
+    state="$(shopt -p;shopt -po)"
+    trap "${state//$'\n'/;}" RETURN
+    shopt -s extglob
+    set +o history +o posix
+
+    local -xr SAP_SHELL=bash
+    local -x SAP_SHELL_VERSION
+    SAP_SHELL_VERSION="$(IFS='.';printf %s "${BASH_VERSINFO[*]}")"
+    local -r SAP_SHELL_VERSION
+
+    local -r cur="${2}"
+    local -r prev="${3}"
+
+    local -i positional_number
+    local -a unparsed_words=("${COMP_WORDS[@]:1:${COMP_CWORD}}")
+
+    local -a repeating_flags=()
+    local -a non_repeating_flags=(--version -h --help)
+    local -a repeating_options=()
+    local -a non_repeating_options=()
+    __pbctl_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    prompt|chat|tokenize|models|engine|bench|doctor|completions|version|help)
+        # Offer subcommand argument completions
+        "_pbctl_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'prompt chat tokenize models engine bench doctor completions version help' -- "${cur}"))
+        ;;
+    esac
+}
+
+_pbctl_prompt() {
+    repeating_flags=()
+    non_repeating_flags=(--local --float32 --ignore-eos --raw --special-tokens --json --stats --version -h --help)
+    repeating_options=(--logit-bias --stop --stop-token)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --file -f --system -s --batch --samples --logprobs --output -o)
+    __pbctl_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--model'|'-m')
+        return
+        ;;
+    '--device')
+        return
+        ;;
+    '--threads')
+        return
+        ;;
+    '--context')
+        return
+        ;;
+    '--kv-memory')
+        return
+        ;;
+    '-n'|'--max-tokens')
+        return
+        ;;
+    '--temperature'|'-t')
+        return
+        ;;
+    '--top-k')
+        return
+        ;;
+    '--top-p')
+        return
+        ;;
+    '--min-p')
+        return
+        ;;
+    '--typical-p')
+        return
+        ;;
+    '--repetition-penalty')
+        return
+        ;;
+    '--presence-penalty')
+        return
+        ;;
+    '--frequency-penalty')
+        return
+        ;;
+    '--logit-bias')
+        return
+        ;;
+    '--seed')
+        return
+        ;;
+    '--stop')
+        return
+        ;;
+    '--stop-token')
+        return
+        ;;
+    '--file'|'-f')
+        return
+        ;;
+    '--system'|'-s')
+        return
+        ;;
+    '--batch')
+        return
+        ;;
+    '--samples')
+        return
+        ;;
+    '--logprobs')
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'$'\n''jsonl'
+        return
+        ;;
+    esac
+}
+
+_pbctl_chat() {
+    repeating_flags=()
+    non_repeating_flags=(--local --float32 --ignore-eos --stats --version -h --help)
+    repeating_options=(--logit-bias --stop --stop-token)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --system -s --script)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--model'|'-m')
+        return
+        ;;
+    '--device')
+        return
+        ;;
+    '--threads')
+        return
+        ;;
+    '--context')
+        return
+        ;;
+    '--kv-memory')
+        return
+        ;;
+    '-n'|'--max-tokens')
+        return
+        ;;
+    '--temperature'|'-t')
+        return
+        ;;
+    '--top-k')
+        return
+        ;;
+    '--top-p')
+        return
+        ;;
+    '--min-p')
+        return
+        ;;
+    '--typical-p')
+        return
+        ;;
+    '--repetition-penalty')
+        return
+        ;;
+    '--presence-penalty')
+        return
+        ;;
+    '--frequency-penalty')
+        return
+        ;;
+    '--logit-bias')
+        return
+        ;;
+    '--seed')
+        return
+        ;;
+    '--stop')
+        return
+        ;;
+    '--stop-token')
+        return
+        ;;
+    '--system'|'-s')
+        return
+        ;;
+    '--script')
+        return
+        ;;
+    esac
+}
+
+_pbctl_tokenize() {
+    repeating_flags=()
+    non_repeating_flags=(--jsonl --special-as-text --bos --count --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--model -m)
+    __pbctl_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--model'|'-m')
+        return
+        ;;
+    esac
+}
+
+_pbctl_models() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    list|pull|inspect|rm)
+        # Offer subcommand argument completions
+        "_pbctl_models_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'list pull inspect rm' -- "${cur}"))
+        ;;
+    esac
+}
+
+_pbctl_models_list() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        __pbctl_add_completions -W 'table'$'\n''json'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_pbctl_models_pull() {
+    repeating_flags=()
+    non_repeating_flags=(--copy --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--name --output -o)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--name')
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+}
+
+_pbctl_models_inspect() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+}
+
+_pbctl_models_rm() {
+    repeating_flags=()
+    non_repeating_flags=(--yes -y --version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options -1
+}
+
+_pbctl_engine() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    logprobs|render-chat)
+        # Offer subcommand argument completions
+        "_pbctl_engine_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'logprobs render-chat' -- "${cur}"))
+        ;;
+    esac
+}
+
+_pbctl_engine_logprobs() {
+    repeating_flags=()
+    non_repeating_flags=(--local --float32 --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --top)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--model'|'-m')
+        return
+        ;;
+    '--device')
+        return
+        ;;
+    '--threads')
+        return
+        ;;
+    '--context')
+        return
+        ;;
+    '--kv-memory')
+        return
+        ;;
+    '--top')
+        return
+        ;;
+    esac
+}
+
+_pbctl_engine_render-chat() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--model -m --template --date)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--model'|'-m')
+        return
+        ;;
+    '--template')
+        return
+        ;;
+    '--date')
+        return
+        ;;
+    esac
+}
+
+_pbctl_bench() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    engine)
+        # Offer subcommand argument completions
+        "_pbctl_bench_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'engine' -- "${cur}"))
+        ;;
+    esac
+}
+
+_pbctl_bench_engine() {
+    repeating_flags=()
+    non_repeating_flags=(--local --float32 --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --prompt-tokens --output-tokens --streams --repeats --output -o)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--model'|'-m')
+        return
+        ;;
+    '--device')
+        return
+        ;;
+    '--threads')
+        return
+        ;;
+    '--context')
+        return
+        ;;
+    '--kv-memory')
+        return
+        ;;
+    '--prompt-tokens')
+        return
+        ;;
+    '--output-tokens')
+        return
+        ;;
+    '--streams')
+        return
+        ;;
+    '--repeats')
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+}
+
+_pbctl_doctor() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+}
+
+_pbctl_completions() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options 1
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W 'bash'$'\n''zsh'$'\n''fish'
+        return
+        ;;
+    esac
+}
+
+_pbctl_version() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+}
+
+_pbctl_help() {
+    repeating_flags=()
+    non_repeating_flags=(--version)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options -1
+}
+
+complete -o filenames -F _pbctl pbctl
