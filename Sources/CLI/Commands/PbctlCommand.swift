@@ -8,9 +8,9 @@ public struct PbctlCommand: AsyncParsableCommand {
         discussion: """
             EXAMPLES:
               pbctl models pull hf:bartowski/Llama-3.2-1B-Instruct-GGUF:Q4_K_M
-              pbctl prompt --model ./model.gguf "Why is the sky blue?"
-              cat notes.md | pbctl prompt --model ./model.gguf --system "Summarise."
-              pbctl chat --model ./model.gguf
+              pbctl prompt -m model.gguf "Why is the sky blue?"
+              cat notes.md | pbctl prompt -m model.gguf --system "Summarise."
+              pbctl chat -m model.gguf
             """,
         version: Version.text,
         groupedSubcommands: [

@@ -19,10 +19,10 @@ struct ChatCommand: AsyncParsableCommand {
             takes the lines from a file and stops at the first error.
 
             EXAMPLES:
-              pbctl chat --model ./model.gguf
-              pbctl chat --model ./model.gguf --system "Be brief." --temperature 0.2 --stats
-              printf '%s\\n' "Name a colour." /retry | pbctl chat --model ./model.gguf --seed 7
-              pbctl chat --model ./model.gguf --script questions.txt
+              pbctl chat -m model.gguf
+              pbctl chat -m model.gguf --system "Be brief." --temperature 0.2 --stats
+              printf '%s\\n' "Name a colour." /retry | pbctl chat -m model.gguf --seed 7
+              pbctl chat -m model.gguf --script questions.txt
             """)
 
     @OptionGroup var model: ModelOptions

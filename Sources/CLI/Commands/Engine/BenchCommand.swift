@@ -7,7 +7,7 @@ struct BenchCommand: AsyncParsableCommand {
         abstract: "Measure speed.",
         discussion: """
             EXAMPLES:
-              pbctl bench engine --model ./model.gguf --streams 8
+              pbctl bench engine -m model.gguf --streams 8
             """,
         subcommands: [BenchEngineCommand.self])
 }

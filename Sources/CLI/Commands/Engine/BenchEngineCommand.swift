@@ -16,8 +16,8 @@ struct BenchEngineCommand: AsyncParsableCommand {
             are printed; -o json holds each repetition.
 
             EXAMPLES:
-              pbctl bench engine --model ./model.gguf --prompt-tokens 512 --output-tokens 128
-              pbctl bench engine --model ./model.gguf --streams 32 --threads 2 -o json
+              pbctl bench engine -m model.gguf --prompt-tokens 512 --output-tokens 128
+              pbctl bench engine -m model.gguf --streams 32 --threads 2 -o json
             """)
 
     @OptionGroup var model: ModelOptions

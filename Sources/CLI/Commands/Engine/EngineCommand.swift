@@ -7,8 +7,8 @@ struct EngineCommand: AsyncParsableCommand {
         abstract: "Use the engine's parts by themselves.",
         discussion: """
             EXAMPLES:
-              echo '{"ids": [1, 4093]}' | pbctl engine logprobs --model ./model.gguf
-              pbctl engine render-chat --model ./model.gguf < chats.jsonl
+              echo '{"ids": [1, 4093]}' | pbctl engine logprobs -m model.gguf
+              pbctl engine render-chat -m model.gguf < chats.jsonl
             """,
         subcommands: [EngineLogprobsCommand.self, EngineRenderChatCommand.self])
 }

@@ -16,7 +16,7 @@ struct EngineLogprobsCommand: AsyncParsableCommand {
             zero). No text is generated and no tokenizer is needed.
 
             EXAMPLES:
-              echo '{"ids": [1, 4093, 260]}' | pbctl engine logprobs --model ./model.gguf --top 5
+              echo '{"ids": [1, 4093, 260]}' | pbctl engine logprobs -m model.gguf --top 5
             """)
 
     @OptionGroup var model: ModelOptions

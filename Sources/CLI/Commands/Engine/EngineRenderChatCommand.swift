@@ -14,9 +14,8 @@ struct EngineRenderChatCommand: AsyncParsableCommand {
             bos_token, eos_token and any other variable of the template. Writes {"text"} or {"error"} a line.
 
             EXAMPLES:
-              echo '{"messages": [{"role": "user", "content": "Hi"}], "add_generation_prompt": true}' \\
-                | pbctl engine render-chat --model ./model.gguf
-              pbctl engine render-chat --template chat_template.jinja < conversations.jsonl
+              pbctl engine render-chat -m model.gguf < chats.jsonl
+              pbctl engine render-chat --template chat_template.jinja < chats.jsonl
             """)
 
     @Option(name: .shortAndLong, help: ArgumentHelp("The model whose template is used.", valueName: "model"))

@@ -17,11 +17,11 @@ struct PromptCommand: AsyncParsableCommand {
             conversation begins (see 'pbctl chat').
 
             EXAMPLES:
-              pbctl prompt --model ./model.gguf "Why is the sky blue?"
-              cat notes.md | pbctl prompt --model ./model.gguf --system "Summarise."
-              pbctl prompt --model ./model.gguf --raw --max-tokens 40 "Once upon a time"
-              pbctl prompt --model ./model.gguf --temperature 0.8 --seed 7 --json "Name a colour."
-              pbctl prompt --model ./model.gguf --batch rows.jsonl -o jsonl
+              pbctl prompt -m model.gguf "Why is the sky blue?"
+              cat notes.md | pbctl prompt -m model.gguf --system "Summarise."
+              pbctl prompt -m model.gguf --raw --max-tokens 40 "Once upon a time"
+              pbctl prompt -m model.gguf -t 0.8 --seed 7 --json "Name a colour."
+              pbctl prompt -m model.gguf --batch rows.jsonl -o jsonl
             """)
 
     /// Forms of the result.

@@ -12,9 +12,9 @@ struct TokenizeCommand: AsyncParsableCommand {
         abstract: "Turn text into token ids.",
         discussion: """
             EXAMPLES:
-              pbctl tokenize --model ./model.gguf "Hello, world"
+              pbctl tokenize -m model.gguf "Hello, world"
               pbctl tokenize --model tokenizer.json --count < book.txt
-              echo '{"text": "Hello"}' | pbctl tokenize --model ./model.gguf --jsonl
+              echo '{"text": "Hello"}' | pbctl tokenize -m model.gguf --jsonl
             """)
 
     @Option(
