@@ -72,7 +72,8 @@ public enum CommandRunner {
             // The parser's message, on one line, without the usage text that would push it off the screen.
             let message = PbctlCommand.message(for: error).onOneLine
             let hint =
-                message.hasPrefix("Missing value for") ? "a value that begins with - is written --option=-1"
+                message.hasPrefix("Missing value for")
+                ? "a value that begins with - is written --option=-1"
                 : "see 'pbctl --help'"
             report("pbctl: \(message) (\(hint))")
             return status

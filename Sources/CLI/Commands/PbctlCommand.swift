@@ -2,6 +2,7 @@ public import ArgumentParser
 
 /// The root of the command tree.
 public struct PbctlCommand: AsyncParsableCommand {
+    /// Name, help and subcommands.
     public static let configuration = CommandConfiguration(
         commandName: "pbctl",
         abstract: "Serve open language models and prompt them.",

@@ -17,12 +17,15 @@ enum SpellingHint {
         var type: any ParsableCommand.Type = root
         var path = "pbctl"
         for argument in arguments {
-            let subcommands = type.configuration.subcommands + type.configuration.groupedSubcommands.flatMap(\.subcommands)
+            let subcommands =
+                type.configuration.subcommands + type.configuration.groupedSubcommands.flatMap(\.subcommands)
             guard !subcommands.isEmpty, !argument.hasPrefix("-"), argument != "help" else { return nil }
             let names = subcommands.flatMap { [$0.commandName] + $0.configuration.aliases }
-            guard let match = subcommands.first(where: {
-                $0.commandName == argument || $0.configuration.aliases.contains(argument)
-            }) else {
+            guard
+                let match = subcommands.first(where: {
+                    $0.commandName == argument || $0.configuration.aliases.contains(argument)
+                })
+            else {
                 let hint = nearest(to: argument, among: names).map { "did you mean '\(path) \($0)'?" }
                 return "unknown command '\(path) \(argument)' (\(hint ?? "see '\(path) --help'"))"
             }

@@ -203,7 +203,8 @@ private struct GGUFMetadata {
         guard let value = file["\(prefix).\(name)"] else { return nil }
         // Some files state one head count a layer; we run those where all are the same.
         if let perLayer = value.arrayValue?.integers {
-            guard let first = perLayer.first, perLayer.allSatisfy({ $0 == first }), (1...Self.largestCount).contains(first)
+            guard let first = perLayer.first, perLayer.allSatisfy({ $0 == first }),
+                (1...Self.largestCount).contains(first)
             else { throw invalid(name, "layers that differ are not supported") }
             return Int(first)
         }

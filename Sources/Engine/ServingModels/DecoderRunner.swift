@@ -25,6 +25,7 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
         }
     }
 
+    /// Sizes that the scheduler plans with.
     public let limits: ModelLimits
     private let model: DecoderModel<Device>
     /// The device it runs on.
@@ -70,6 +71,7 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
         ).bytesPerBlock
     }
 
+    /// Computes one step; see ``ModelRunner/forward(_:)``.
     public func forward(_ batch: ForwardBatch) throws -> LogitRows {
         precondition(batch.tokenIDs.count <= limits.maxBatchedTokens, "the step exceeds its token budget")
         let rowCount = batch.logitTokenIndices.count

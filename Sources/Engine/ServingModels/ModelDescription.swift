@@ -42,7 +42,9 @@ public struct ModelDescription: Sendable {
         let isTextTower = prefix.contains("language_model")
         let hasSandwichNorms = config.normWeightOffset == 1
         var naming = TensorNaming.huggingFace(prefix: prefix, hasSandwichNorms: hasSandwichNorms)
-        if isTextTower, names.contains("language_model.lm_head.weight") { naming.head = "language_model.lm_head.weight" }
+        if isTextTower, names.contains("language_model.lm_head.weight") {
+            naming.head = "language_model.lm_head.weight"
+        }
         var tensors: [StoredTensor] = []
         for name in shards.names where naming.mayUse(name, isTextTower: isTextTower) {
             do {

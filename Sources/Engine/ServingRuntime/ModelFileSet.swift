@@ -27,7 +27,8 @@ struct ModelFileSet {
         case .adapter:
             throw RuntimeError(.notAModel, "\(path) is a LoRA adapter, not a model (pass the model it was trained for)")
         case .tokenizerFolder, .tokenizerJSON, .tokenizerModel:
-            throw RuntimeError(.notAModel, "\(path) holds a tokenizer and no weights (pass a GGUF file or model folder)")
+            throw RuntimeError(
+                .notAModel, "\(path) holds a tokenizer and no weights (pass a GGUF file or model folder)")
         }
     }
 

@@ -64,7 +64,8 @@ public protocol Backend: AnyObject {
     func scaleAndCap(_ rows: Activation, scale: Float, softCap: Float?) throws
     /// Waits for the step and shows the rows to the host, (rows, width). They may be changed in place.
     func withRows<Result>(
-        of activation: Activation, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result) throws -> Result
+        of activation: Activation, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
+    ) throws -> Result
 }
 
 /// A weight with its optional bias.

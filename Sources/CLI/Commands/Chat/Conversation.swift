@@ -118,7 +118,7 @@ extension Conversation {
         }
         let last = try render(promptMessages(omitting: cuts.last ?? omitted)).count
         throw CommandFailure(
-            "the message\(system == nil ? "" : " and the system message") make a prompt of \(last) tokens; with an "
+            "the message\(system == nil ? "" : ", with the system message,") is a prompt of \(last) tokens; with an "
                 + "answer it must fit a context of \(budget.contextLength)",
             hint: "shorten it, or start with a larger --context if the model allows more")
     }

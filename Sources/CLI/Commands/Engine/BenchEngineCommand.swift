@@ -39,7 +39,8 @@ struct BenchEngineCommand: AsyncParsableCommand {
 
     func validate() throws {
         for (name, value) in [
-            ("prompt-tokens", promptTokens), ("output-tokens", outputTokens), ("streams", streams), ("repeats", repeats),
+            ("prompt-tokens", promptTokens), ("output-tokens", outputTokens), ("streams", streams),
+            ("repeats", repeats),
         ] where !(1...1_000_000).contains(value) {
             throw ValidationError("--\(name) \(value): expected 1 to 1000000")
         }
@@ -66,7 +67,8 @@ struct BenchEngineCommand: AsyncParsableCommand {
             for stream in 0..<streams {
                 var request = GenerationRequest(
                     id: "bench-\(seed)-\(stream)",
-                    promptTokenIDs: prompt(seed: seed * 100_003 + stream, vocabularyCount: model.engine.limits.vocabularyCount),
+                    promptTokenIDs: prompt(
+                        seed: seed * 100_003 + stream, vocabularyCount: model.engine.limits.vocabularyCount),
                     sampling: .greedy)
                 request.maxTokenCount = outputTokens
                 request.ignoresEndOfGeneration = true

@@ -11,5 +11,7 @@ struct ModelsCommand: AsyncParsableCommand {
               pbctl models list
               pbctl models rm SmolLM2-135M-Instruct-Q4_K_M
             """,
-        subcommands: [ModelsListCommand.self, ModelsPullCommand.self, ModelsInspectCommand.self, ModelsRemoveCommand.self])
+        subcommands: [
+            ModelsListCommand.self, ModelsPullCommand.self, ModelsInspectCommand.self, ModelsRemoveCommand.self,
+        ])
 }

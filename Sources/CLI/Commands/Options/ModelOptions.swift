@@ -29,7 +29,8 @@ struct ModelOptions: ParsableArguments {
         if models.count == 1 { return models[0].path }
         guard models.isEmpty else {
             throw CommandFailure.usage(
-                "several models are here: \(models.map(\.name).joined(separator: ", "))", hint: "choose one with --model")
+                "several models are here: \(models.map(\.name).joined(separator: ", "))",
+                hint: "choose one with --model")
         }
         throw CommandFailure.usage(
             "no model: pass --model with a GGUF file or a Hugging Face folder",
@@ -49,13 +50,15 @@ struct EngineOptions: ParsableArguments {
     var threads: Int?
 
     @Option(
-        help: ArgumentHelp("Longest sequence, prompt and answer together (default: the model's, at most 8192).",
+        help: ArgumentHelp(
+            "Longest sequence, prompt and answer together (default: the model's, at most 8192).",
             valueName: "tokens"))
     var context: Int?
 
     @Option(
-        help: ArgumentHelp("Memory for keys and values, for instance 512M or 4G (default: enough for the context, "
-            + "and for many sequences a quarter of the memory).", valueName: "size"))
+        help: ArgumentHelp(
+            "Memory for keys and values, for instance 512M or 4G (default: enough for the context, "
+                + "and for many sequences a quarter of the memory).", valueName: "size"))
     var kvMemory: MemorySize?
 
     @Flag(help: "Compute with float32 weights and cache, without quantisation of activations: slow and exact.")
@@ -84,8 +87,10 @@ struct MemorySize: ExpressibleByArgument {
     init?(argument: String) {
         let text = argument.lowercased()
         let digits = text.prefix { $0.isNumber || $0 == "." }
-        let units = ["": 0, "b": 0, "k": 10, "kb": 10, "kib": 10, "m": 20, "mb": 20, "mib": 20, "g": 30, "gb": 30,
-            "gib": 30, "t": 40, "tb": 40, "tib": 40]
+        let units = [
+            "": 0, "b": 0, "k": 10, "kb": 10, "kib": 10, "m": 20, "mb": 20, "mib": 20, "g": 30, "gb": 30,
+            "gib": 30, "t": 40, "tb": 40, "tib": 40,
+        ]
         guard let number = Double(digits), let shift = units[String(text.dropFirst(digits.count))],
             number * Double(1 << shift) < 1e15
         else { return nil }

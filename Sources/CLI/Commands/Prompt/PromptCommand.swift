@@ -32,8 +32,11 @@ struct PromptCommand: AsyncParsableCommand {
     @OptionGroup var model: ModelOptions
     @OptionGroup(title: "Sampling options") var sampling: SamplingOptions
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("Read the prompt from a file (- for standard input).",
-        valueName: "file"))
+    @Option(
+        name: .shortAndLong,
+        help: ArgumentHelp(
+            "Read the prompt from a file (- for standard input).",
+            valueName: "file"))
     var file: String?
 
     @Option(name: .shortAndLong, help: ArgumentHelp("System message.", valueName: "text"))
@@ -45,15 +48,19 @@ struct PromptCommand: AsyncParsableCommand {
     @Flag(help: "Take special tokens that the text spells as tokens, with --raw.")
     var specialTokens = false
 
-    @Option(help: ArgumentHelp("Answer the rows of a JSONL file (- for standard input) in one batch.",
-        valueName: "file"))
+    @Option(
+        help: ArgumentHelp(
+            "Answer the rows of a JSONL file (- for standard input) in one batch.",
+            valueName: "file"))
     var batch: String?
 
     @Option(help: ArgumentHelp("How many answers to generate.", valueName: "count"))
     var samples = 1
 
-    @Option(help: ArgumentHelp("Show each token's log-probability and those of so many others, with json.",
-        valueName: "count"))
+    @Option(
+        help: ArgumentHelp(
+            "Show each token's log-probability and those of so many others, with json.",
+            valueName: "count"))
     var logprobs: Int?
 
     @Option(name: .shortAndLong, help: "Format: text, json, or jsonl.")
@@ -65,7 +72,8 @@ struct PromptCommand: AsyncParsableCommand {
     @Flag(help: "Say on standard error how long it took.")
     var stats = false
 
-    @Argument(help: ArgumentHelp("The prompt; several words are joined, - stands for standard input.", valueName: "text"))
+    @Argument(
+        help: ArgumentHelp("The prompt; several words are joined, - stands for standard input.", valueName: "text"))
     var text: [String] = []
 
     func validate() throws {
