@@ -124,8 +124,6 @@ private struct BraceFormatter {
             }
             let cut = layout.precision.map { text[0..<min($0, text.count)] } ?? text
             return layout.aligned(cut.plain, default: "<")
-        case .bool where type == nil || type == "s":
-            return layout.aligned(try interpreter.text(value), default: "<")
         case .integer(let number): return try integer(number, layout, type)
         case .bool(let flag): return try integer(flag ? 1 : 0, layout, type)
         case .float(let number): return try float(number, layout, type)
