@@ -71,6 +71,8 @@ let testing: [Target] = [
     tests("ServingTokenizersTests", ["ServingTokenizers", "ServingJSON", "ServingTensors"]),
     tests("ServingChatTemplatesTests", ["ServingChatTemplates", "ServingJSON"]),
     tests("ServingCPUTests", ["ServingCPU", "ServingTensors"]),
+    tests(
+        "ServingModelsTests", ["ServingModels", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingTensors"]),
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
     tests("ModelHubTests", ["ModelHub", .product(name: "Crypto", package: "swift-crypto")]),
     tests("TerminalTests", ["Terminal"]),
