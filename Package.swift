@@ -74,6 +74,10 @@ let testing: [Target] = [
     tests(
         "ServingModelsTests", ["ServingModels", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingTensors"]),
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
+    tests(
+        "ServingRuntimeTests",
+        ["ServingRuntime", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingTensors", "ServingTokenizers"]),
+    tests("EndToEndTests", []),
     tests("ModelHubTests", ["ModelHub", .product(name: "Crypto", package: "swift-crypto")]),
     tests("TerminalTests", ["Terminal"]),
     tests("CommandsTests", ["Commands", argumentParser, "ServingEngine", "ServingJSON", "ServingTensors", "Terminal"]),

@@ -98,7 +98,9 @@ public struct ChatPrompt: Sendable {
         func shielded(_ value: JSONValue) -> JSONValue { guardian?.shield(value) ?? value }
         var context = JSONObject()
         context["messages"] = .array(messages.map(shielded))
-        if let tools { context["tools"] = shielded(tools) }
+        // Templates are written for transformers, which always passes these two.
+        context["tools"] = tools.map(shielded) ?? .null
+        context["documents"] = .null
         context["add_generation_prompt"] = .bool(addsGenerationPrompt)
         for (name, value) in defaults.members { context[name] = value }
         for (key, value) in variables.members { context[key] = shielded(value) }

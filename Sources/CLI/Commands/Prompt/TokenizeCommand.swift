@@ -39,10 +39,13 @@ struct TokenizeCommand: AsyncParsableCommand {
     @Argument(help: ArgumentHelp("The text; without it, standard input.", valueName: "text"))
     var text: [String] = []
 
+    func validate() throws {
+        if jsonl, !text.isEmpty { throw ValidationError("--jsonl reads standard input: leave out the text") }
+    }
+
     func run() async throws {
         let codec = try TextCodec(path: ModelOptions.path(of: model))
         if jsonl {
-            guard text.isEmpty else { throw CommandFailure.usage("--jsonl reads standard input: leave out the text") }
             return try tokenizeLines(codec.tokenizer)
         }
         let text = text.isEmpty ? InputText.all() : text.joined(separator: " ")
