@@ -96,6 +96,23 @@ struct SampleModelTests {
         #expect(try await tokens(crowded, requests) == alone, "short of memory for keys and values")
     }
 
+    /// Steps that end inside a prompt ask for no logits at all.
+    @Test(arguments: [64, 512])
+    func promptOfManyStepsIsAnsweredAsInOne(maxBatchedTokens: Int) async throws {
+        let ids = try SampleModel.greedyAnswers().flatMap { $0.promptIDs + $0.outputIDs }.prefix(900)
+        let answers = try await [1024, maxBatchedTokens].asyncMap { budget in
+            let model = try SampleModel.load { $0.maxBatchedTokens = budget }
+            var request = model.request(id: "long", promptTokenIDs: Array(ids), sampling: .greedy)
+            request.maxTokenCount = 8
+            request.ignoresEndOfGeneration = true
+            let output = try await model.engine.generateAll([request])[0].get()
+            #expect(output.samples[0].finish?.reason == .length)
+            return output.samples[0].tokenIDs
+        }
+        #expect(answers[0].count == 8)
+        #expect(answers[0] == answers[1])
+    }
+
     @Test func usersTextThatSpellsASpecialTokenStaysText() throws {
         let codec = try SampleModel.load().requireCodec()
         let end = try #require(codec.tokenizer.tokenID(of: "<|im_end|>"))
@@ -161,5 +178,13 @@ struct LocalModelTests {
 
     @Test func textFileIsNotAModel() throws {
         #expect(try refusal("notes.txt", ["notes.txt": "hello"]).contains("text"))
+    }
+}
+
+extension Sequence {
+    fileprivate func asyncMap<Value>(_ transform: (Element) async throws -> Value) async rethrows -> [Value] {
+        var values: [Value] = []
+        for element in self { values.append(try await transform(element)) }
+        return values
     }
 }

@@ -62,7 +62,8 @@ struct Answer {
     var statistics: String {
         guard let finish else { return "no answer" }
         let (usage, timings) = (finish.usage, finish.timings)
-        var parts = ["\(usage.completionTokenCount) tokens"]
+        let count = usage.completionTokenCount
+        var parts = [count == 1 ? "1 token" : "\(count) tokens"]
         if usage.completionTokenCount > 1, timings.decode > .zero {
             let rate = Double(usage.completionTokenCount - 1) / timings.decode.inSeconds
             parts.append("\(rate.formatted(decimals: 1)) tok/s")
