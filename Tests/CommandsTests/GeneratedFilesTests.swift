@@ -38,7 +38,7 @@ struct GeneratedFilesTests {
         for file in files {
             #expect(
                 Self.content("\(Self.root)/man/\(file.name)") == file.text,
-                "man/\(file.name) is out of date: run 'make docs'")
+                "man/\(file.name) is out of date: run 'make man'")
         }
         #expect(Self.names(in: Self.root + "/man") == Set(files.map(\.name)), "a page too many or too few in man/")
     }
@@ -48,7 +48,7 @@ struct GeneratedFilesTests {
         for file in files {
             #expect(
                 Self.content("\(Self.root)/completions/\(file.name)") == file.text,
-                "completions/\(file.name) is out of date: run 'make docs'")
+                "completions/\(file.name) is out of date: run 'make completions'")
         }
         #expect(Self.names(in: Self.root + "/completions") == Set(files.map(\.name)))
     }
@@ -62,7 +62,11 @@ struct GeneratedFilesTests {
             let lines = configuration.discussion.split(separator: "\n")
             let examples = lines.drop { $0 != "EXAMPLES:" }.dropFirst()
             #expect(!examples.isEmpty, "\(name) has no EXAMPLES in its discussion")
-            for line in examples { #expect(line.count <= 78, "\(name): the parser would wrap: \(line)") }
+            let help = PbctlCommand.helpMessage(for: command, columns: 80)
+            for line in examples {
+                #expect(line.count <= 78, "\(name): the parser would wrap: \(line)")
+                #expect(help.contains(line), "\(name): --help does not show: \(line)")
+            }
         }
     }
 
@@ -72,5 +76,39 @@ struct GeneratedFilesTests {
                 #expect(file.text.contains(".Sh \(section)\n"), "\(file.name) lacks \(section)")
             }
         }
+    }
+
+    /// A tree with what is hard about them: a hidden command, values, a default, text that mdoc takes for a macro.
+    private static let dump = #"""
+        {"command": {"commandName": "pbctl", "subcommands": [
+            {"commandName": "secret", "shouldDisplay": false},
+            {"commandName": "do", "abstract": "Do it.", "aliases": ["act"],
+             "discussion": ".hidden files count. C:\\ too.\n\nSee --way.\n\nEXAMPLES:\n  pbctl do --way quick \\\n    now",
+             "arguments": [
+                {"kind": "option", "abstract": "Which way.", "valueName": "way", "isOptional": true,
+                 "names": [{"kind": "long", "name": "way"}, {"kind": "short", "name": "w"}],
+                 "allValues": ["quick", "right"], "defaultValue": "right"},
+                {"kind": "positional", "abstract": "When.", "valueName": "time", "isRepeating": true}]}]}}
+        """#
+
+    @Test func pagesAreThoseOfCommandsThatAreShown() throws {
+        let pages = try Manual(dump: Self.dump).pages
+        #expect(pages.map(\.fileName) == ["pbctl.1", "pbctl-do.1"])
+        #expect(pages[0].text.contains(".It Cm do\nDo it.\n"))
+        #expect(!pages[0].text.contains("secret"))
+    }
+
+    @Test func pagesNameOptionsWithTheirValuesAndDefaults() throws {
+        let text = try Manual(dump: Self.dump).pages[1].text
+        #expect(text.contains(".Nm pbctl do\n.Op Ar options\n.Ar time ...\n"))
+        #expect(text.contains(".It Fl w , Fl \\-way Ar way\nWhich way.\n(values: quick, right; default: right)\n"))
+        #expect(text.contains("Another name for it: pbctl act.\n"))
+        #expect(text.contains(".Xr pbctl 1\n"))
+    }
+
+    @Test func textIsNotTakenForMacros() throws {
+        let text = try Manual(dump: Self.dump).pages[1].text
+        #expect(text.contains("\n.Pp\n\\&.hidden files count.\nC:\\e too.\n.Pp\nSee \\-\\-way.\n"))
+        #expect(text.contains(".Bd -literal\npbctl do \\-\\-way quick \\e\n  now\n.Ed\n"))
     }
 }

@@ -3,7 +3,7 @@ import Glibc
 import ModelHub
 import Terminal
 
-/// `pbctl generate-docs`: what `make docs` calls.
+/// `pbctl generate-docs`: what `make man` and `make completions` call.
 struct GenerateDocsCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "generate-docs",

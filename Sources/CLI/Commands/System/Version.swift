@@ -6,6 +6,8 @@ import Terminal
 enum Version {
     /// Semantic version; CHANGELOG.md says what is in it.
     static let number = "0.1.0"
+    /// The day of the version, as manual pages bear it: fixed, so that they are the same whenever they are made.
+    static let date = "November 24, 2026"
     /// As `--version` prints it.
     static let text = "pbctl \(number)"
 }
