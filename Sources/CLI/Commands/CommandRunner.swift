@@ -27,6 +27,8 @@ public enum CommandRunner {
             try TextOutput.standard.flush()
             return ExitStatus.done
         } catch {
+            // What was written before the failure is output all the same: the rows of a batch that were answered.
+            do { try TextOutput.standard.flush() } catch { return report(error) }
             return report(error)
         }
     }
@@ -64,7 +66,7 @@ public enum CommandRunner {
                 try TextOutput.standard.write(text + (text.hasSuffix("\n") ? "" : "\n"))
                 try TextOutput.standard.flush()
             } catch {
-                return 128 + SIGPIPE
+                return report(error)
             }
             return status
         }

@@ -45,9 +45,10 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
         layout.blockCount = options.keyValueBytes / layout.bytesPerBlock
         let needed = (config.contextLength + options.positionsPerBlock - 1) / options.positionsPerBlock
         guard layout.blockCount >= needed else {
+            let neededBytes = needed * layout.bytesPerBlock
             throw ModelError(
                 .outOfMemory,
-                "a context of \(config.contextLength) tokens needs \(needed * layout.bytesPerBlock >> 20) MiB for keys "
+                "a context of \(config.contextLength) tokens needs \((neededBytes + (1 << 20) - 1) >> 20) MiB for keys "
                     + "and values, \(options.keyValueBytes >> 20) MiB are allowed (lower the context or allow more)")
         }
         self.model = model

@@ -12,6 +12,9 @@ enum BatchFile {
             do {
                 return .success(try BatchRow(line: String(line)))
             } catch {
+                if case SubmissionError.invalidParameter(let error) = error {
+                    return .failure(RowError(error.description(naming: ParameterError.rowFields)))
+                }
                 return .failure(error as? RowError ?? RowError("\(error)"))
             }
         }
@@ -63,6 +66,9 @@ struct BatchRun: Sendable {
                 if let failure = answers.compactMap(\.failure).first { return .failure(RowError(failure)) }
                 return .success(answers)
             } catch {
+                if case SubmissionError.invalidParameter(let error) = error {
+                    return .failure(RowError(error.description(naming: ParameterError.rowFields)))
+                }
                 return .failure(error as? RowError ?? RowError("\(error)"))
             }
         }

@@ -155,7 +155,7 @@ struct PromptCommand: AsyncParsableCommand {
     /// What a user is told about a request that the engine refuses.
     static func failure(for error: SubmissionError) -> CommandFailure {
         switch error {
-        case .invalidParameter(let error): .usage(error.description)
+        case .invalidParameter(let error): .usage(error.description(naming: ParameterError.flags))
         case .promptTooLong:
             CommandFailure(error.description, hint: "shorten it, or raise --context if the model allows more")
         case .exceedsCache: CommandFailure(error.description, hint: "raise --kv-memory, or shorten the prompt")

@@ -64,7 +64,7 @@ struct TokenizeCommand: AsyncParsableCommand {
 
     private func tokenizeLines(_ tokenizer: Tokenizer) throws {
         var failures = 0
-        try JSONLines.forEach { line in
+        let strays = try JSONLines.forEach { line in
             guard let text = line["text"]?.stringValue else {
                 failures += 1
                 return ["error": "expected an object with a text"]
@@ -75,6 +75,7 @@ struct TokenizeCommand: AsyncParsableCommand {
                 "decoded": .string(tokenizer.decode(ids, skippingSpecialTokens: false)),
             ]
         }
-        if failures > 0 { throw CommandFailure("\(failures) lines were not answered") }
+        failures += strays
+        if failures > 0 { throw CommandFailure("\(failures) line\(failures == 1 ? " was" : "s were") not answered") }
     }
 }
