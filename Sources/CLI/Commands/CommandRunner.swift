@@ -51,10 +51,22 @@ public enum CommandRunner {
         }
     }
 
+    private static func status(of error: ModelHubError) -> Int32 {
+        switch error.code {
+        case .unreachable: ExitStatus.unreachable
+        case .busy, .hubFailed: ExitStatus.tryAgain
+        default: ExitStatus.failed
+        }
+    }
+
     /// Errors of the parser (help and version requests among them) and of the libraries below.
     private static func reportParsing(_ error: any Error) -> Int32 {
         let isOurs =
             error is ModelFileError || error is ModelError || error is RuntimeError || error is ModelHubError
+        if let error = error as? ModelHubError {
+            report("pbctl: \(error.description.onOneLine)")
+            return status(of: error)
+        }
         if isOurs {
             report("pbctl: \(String(describing: error).onOneLine)")
             return ExitStatus.failed

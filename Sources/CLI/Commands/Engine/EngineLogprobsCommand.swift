@@ -1,5 +1,6 @@
 import ArgumentParser
 import ServingJSON
+import ServingModels
 import ServingRuntime
 import ServingTensors
 import Terminal
@@ -36,19 +37,37 @@ struct EngineLogprobsCommand: AsyncParsableCommand {
             guard line.utf8.contains(where: { $0 > 0x20 }) else { continue }
             rows.append(Self.tokenIDs(line))
         }
-        let longest = rows.reduce(1) { max($0, (try? $1.get().count) ?? 0) }
-        let scorer = try TeacherForcedScorer(
-            path: model.path(), tokenCount: longest, options: model.engine.localModelOptions())
+        let (scorer, limit) = try load(lengths: rows.map { (try? $0.get().count) ?? 1 })
         var failures = 0
         for row in rows {
             do {
-                try write(try row.get(), scorer)
+                let ids = try row.get()
+                guard ids.count <= limit else {
+                    throw RowError("\(ids.count) tokens are more than the model's context or --context holds")
+                }
+                try write(ids, scorer)
             } catch let error as RowError {
                 failures += 1
                 try TextOutput.standard.writeLine(JSONValue(dictionaryLiteral: ("error", .string("\(error)"))).text())
             }
         }
         if failures > 0 { throw CommandFailure("\(failures) of \(rows.count) lines were not answered") }
+    }
+
+    /// A scorer for the longest line that the model's context holds, and that length.
+    private func load(lengths: [Int]) throws -> (scorer: TeacherForcedScorer, limit: Int) {
+        let options = try model.engine.localModelOptions()
+        let lengths = Set(lengths + [1]).sorted(by: >)
+        var refusal: (any Error)?
+        for length in lengths where length <= options.contextLength ?? .max {
+            do {
+                let scorer = try TeacherForcedScorer(path: model.path(), tokenCount: length, options: options)
+                return (scorer, length)
+            } catch let error as ModelError where error.code == .invalidConfig {
+                refusal = refusal ?? error
+            }
+        }
+        throw refusal ?? CommandFailure.usage("--context holds none of the lines")
     }
 
     private static func tokenIDs(_ line: String) -> Result<[TokenID], RowError> {

@@ -30,7 +30,7 @@ struct EngineRenderChatCommand: AsyncParsableCommand {
     func run() async throws {
         let (template, defaults) = try load()
         let now = try day()
-        try JSONLines.forEach { line in
+        let strays = try JSONLines.forEach { line in
             guard var context = line.objectValue, context["messages"] != nil else {
                 return ["error": "expected an object with messages"]
             }
@@ -41,6 +41,7 @@ struct EngineRenderChatCommand: AsyncParsableCommand {
                 return ["error": .string("\(error)")]
             }
         }
+        if strays > 0 { throw CommandFailure("\(strays) lines were no JSON") }
     }
 
     private func day() throws -> ChatTemplateDate {

@@ -46,6 +46,13 @@ struct SamplingOptions: ParsableArguments {
     @Flag(help: "Go on past the model's end of text.")
     var ignoreEos = false
 
+    func validate() throws {
+        // JSON tells seeds as whole numbers of 64 bits with a sign.
+        if let seed, seed > UInt64(Int64.max) {
+            throw ValidationError("--seed \(seed): expected 0 to \(Int64.max)")
+        }
+    }
+
     /// The parameters, with `defaultTemperature` where none was given.
     func parameters(defaultTemperature: Float) -> SamplingParameters {
         var parameters = SamplingParameters()

@@ -39,37 +39,57 @@ struct BatchRow {
         self.object = object
         id = object["id"]
         ignoredFields = object.keys.filter { !Self.knownFields.contains($0) }
-        prompt = try Self.prompt(object)
+        do {
+            prompt = try Self.prompt(object)
+        } catch var error as RowError {
+            error.id = object["id"]
+            throw error
+        }
     }
 
     private static func prompt(_ object: JSONObject) throws -> Prompt {
-        let given = ["prompt", "messages", "prompt_ids"].filter { object[$0] != nil }
+        let given = ["prompt", "messages", "prompt_ids"].filter { object[$0].map { !$0.isNull } ?? false }
         guard given.count == 1, let form = given.first else {
             throw RowError(
                 given.isEmpty
                     ? "expected one of prompt, messages, prompt_ids"
                     : "\(given.joined(separator: " and ")) can't be given together")
         }
+        let system = try optional("system", object, "a string", \.stringValue)
+        let isRecognized = try optional("special_tokens", object, "true or false", \.boolValue) ?? false
+        let variables = try optional("chat_template_kwargs", object, "an object", \.objectValue)
+        if form != "messages", system != nil || variables != nil || !(object["tools"]?.isNull ?? true) {
+            throw RowError("system, tools and chat_template_kwargs go with messages, not with \(form)")
+        }
         switch form {
         case "prompt":
             guard let text = object["prompt"]?.stringValue else { throw RowError("prompt: expected a string") }
-            let isRecognized = object["special_tokens"]?.boolValue ?? false
             return .text(text, specialTokens: isRecognized ? .recognized : .asText)
         case "messages":
             guard let messages = object["messages"]?.arrayValue, !messages.isEmpty,
                 messages.allSatisfy({ $0["role"]?.stringValue != nil })
             else { throw RowError("messages: expected a list of objects with role and content") }
             var chat = ChatPrompt(messages: messages, tools: object["tools"])
-            if let system = object["system"]?.stringValue {
+            if let system {
                 chat.messages.insert(["role": "system", "content": .string(system)], at: 0)
             }
-            if let variables = object["chat_template_kwargs"]?.objectValue { chat.variables = variables }
+            if let variables { chat.variables = variables }
             return .chat(chat)
         default:
             let ids = object["prompt_ids"]?.arrayValue?.map { $0.intValue.flatMap(TokenID.init(exactly:)) }
             guard let ids, !ids.contains(nil) else { throw RowError("prompt_ids: expected a list of token ids") }
             return .tokenIDs(ids.compactMap { $0 })
         }
+    }
+
+    private static func optional<Value>(
+        _ field: String, _ object: JSONObject, _ expected: String, _ read: (JSONValue) -> Value?
+    ) throws -> Value? {
+        guard let value = object[field], !value.isNull else { return nil }
+        guard let result = read(value) else {
+            throw RowError("\(field): expected \(expected), found \(value.text().prefix(40))")
+        }
+        return result
     }
 
     /// The row as a request; fields that it lacks come from `defaults`.
@@ -126,7 +146,10 @@ struct BatchRow {
         if let value = try number("repetition_penalty") { sampling.repetitionPenalty = value }
         if let value = try number("presence_penalty") { sampling.presencePenalty = value }
         if let value = try number("frequency_penalty") { sampling.frequencyPenalty = value }
-        if let value = try integer("seed") { sampling.seed = UInt64(bitPattern: Int64(value)) }
+        if let value = try integer("seed") {
+            guard let seed = UInt64(exactly: value) else { throw RowError("seed: expected 0 or more, found \(value)") }
+            sampling.seed = seed
+        }
         guard let biases = object["logit_bias"], !biases.isNull else { return }
         guard let object = biases.objectValue else { throw RowError("logit_bias: expected {\"token id\": bias}") }
         for (key, value) in object.members {
@@ -165,6 +188,8 @@ struct BatchRow {
 /// Why one row of a batch can't be answered; the others go on.
 struct RowError: Error, CustomStringConvertible {
     let description: String
+    /// The row's own `id`, where it could be read.
+    var id: JSONValue?
 
     init(_ description: String) { self.description = description }
 }

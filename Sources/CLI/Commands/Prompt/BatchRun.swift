@@ -12,9 +12,6 @@ enum BatchFile {
             do {
                 return .success(try BatchRow(line: String(line)))
             } catch {
-                if case SubmissionError.invalidParameter(let error) = error {
-                    return .failure(RowError(error.description(naming: ParameterError.rowFields)))
-                }
                 return .failure(error as? RowError ?? RowError("\(error)"))
             }
         }
@@ -29,28 +26,32 @@ struct BatchRun: Sendable {
     let rows: [Result<BatchRow, RowError>]
     let format: PromptCommand.Format
 
+    /// Rows in flight: enough to fill the batch, few enough to bound what waits.
+    static let window = 512
+
     /// Runs all rows and returns how many failed.
     func run() async throws -> Int {
         var failureCount = 0
         var ignored: Set<String> = []
-        // A window of rows is in flight: enough to fill the batch, few enough to bound what waits.
-        let window = 512
-        var pending: [Task<Result<[Answer], RowError>, Never>] = []
+        var pending: [Int: Task<Result<[Answer], RowError>, Never>] = [:]
         var next = 0
-        defer { for task in pending { task.cancel() } }
+        defer { for task in pending.values { task.cancel() } }
         for (index, row) in rows.enumerated() {
-            while next < min(rows.count, index + window) {
+            while next < min(rows.count, index + Self.window) {
                 if case .success(let row) = rows[next] { ignored.formUnion(row.ignoredFields) }
-                pending.append(start(next))
+                pending[next] = start(next)
                 next += 1
             }
+            guard let task = pending.removeValue(forKey: index) else { continue }
             let result = await withTaskCancellationHandler {
-                await pending[index].value
-            } onCancel: { [task = pending[index]] in
+                await task.value
+            } onCancel: {
                 task.cancel()
             }
             try Task.checkCancellation()
             if try !write(result, row, index) { failureCount += 1 }
+            // Whoever reads a pipe wants answers as they come.
+            try TextOutput.standard.flush()
         }
         if !ignored.isEmpty {
             try? TextOutput.error.writeLine("pbctl: ignored fields: \(ignored.sorted().joined(separator: ", "))")
@@ -78,7 +79,11 @@ struct BatchRun: Sendable {
     private func write(
         _ result: Result<[Answer], RowError>, _ row: Result<BatchRow, RowError>, _ index: Int
     ) throws -> Bool {
-        let id = try? row.get().id
+        let id: JSONValue? =
+            switch row {
+            case .success(let row): row.id
+            case .failure(let error): error.id
+            }
         switch result {
         case .success(let answers):
             if format == .text {

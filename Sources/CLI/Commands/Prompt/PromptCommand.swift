@@ -156,6 +156,7 @@ struct PromptCommand: AsyncParsableCommand {
     static func failure(for error: SubmissionError) -> CommandFailure {
         switch error {
         case .invalidParameter(let error): .usage(error.description(naming: ParameterError.flags))
+        case .emptyPrompt: .usage("the prompt is empty", hint: "give some text, or -f FILE")
         case .promptTooLong:
             CommandFailure(error.description, hint: "shorten it, or raise --context if the model allows more")
         case .exceedsCache: CommandFailure(error.description, hint: "raise --kv-memory, or shorten the prompt")
@@ -168,6 +169,8 @@ struct PromptCommand: AsyncParsableCommand {
         let rows = try BatchFile.rows(of: path)
         var options = try model.engine.localModelOptions()
         options.sequenceCount = min(max(rows.count, 1), 64)
+        // A row of the window is never turned away, however many samples it asks for.
+        options.engine.maxWaitingSequences = BatchRun.window * GenerationRequest.sampleLimit
         let loaded = try LocalModel(path: model.path(), options: options)
         let run = BatchRun(model: loaded, defaults: defaultRequest(loaded), rows: rows, format: json ? .json : output)
         let (result, wasInterrupted) = await InterruptMonitor.run { () async throws -> Int in try await run.run() }

@@ -74,7 +74,7 @@ struct ManualSurroundings {
         (ExitStatus.done, "Done."),
         (ExitStatus.failed, "Failed; one line on standard error says why."),
         (ExitStatus.usage, "The command line is wrong."),
-        (ExitStatus.unreachable, "Kept for servers that can't be reached; a hub that can't be reached still gives 1."),
+        (ExitStatus.unreachable, "The hub can't be reached."),
         (ExitStatus.tryAgain, "Not now: the same command may work later."),
         (ExitStatus.interrupted, "Interrupted."),
         (128 + SIGPIPE, "The reader of the output has gone."),
