@@ -194,6 +194,7 @@ _pbctl_prompt() {
     # Offer option value completions
     case "${prev}" in
     '--model'|'-m')
+        __pbctl_add_completions -f
         return
         ;;
     '--device')
@@ -248,12 +249,14 @@ _pbctl_prompt() {
         return
         ;;
     '--file'|'-f')
+        __pbctl_add_completions -f
         return
         ;;
     '--system'|'-s')
         return
         ;;
     '--batch')
+        __pbctl_add_completions -f
         return
         ;;
     '--samples')
@@ -279,6 +282,7 @@ _pbctl_chat() {
     # Offer option value completions
     case "${prev}" in
     '--model'|'-m')
+        __pbctl_add_completions -f
         return
         ;;
     '--device')
@@ -336,6 +340,7 @@ _pbctl_chat() {
         return
         ;;
     '--script')
+        __pbctl_add_completions -f
         return
         ;;
     esac
@@ -351,6 +356,7 @@ _pbctl_tokenize() {
     # Offer option value completions
     case "${prev}" in
     '--model'|'-m')
+        __pbctl_add_completions -f
         return
         ;;
     esac
@@ -412,6 +418,14 @@ _pbctl_models_pull() {
         return
         ;;
     esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -f
+        return
+        ;;
+    esac
 }
 
 _pbctl_models_inspect() {
@@ -425,6 +439,14 @@ _pbctl_models_inspect() {
     case "${prev}" in
     '--output'|'-o')
         __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -f
         return
         ;;
     esac
@@ -471,6 +493,7 @@ _pbctl_engine_logprobs() {
     # Offer option value completions
     case "${prev}" in
     '--model'|'-m')
+        __pbctl_add_completions -f
         return
         ;;
     '--device')
@@ -501,9 +524,11 @@ _pbctl_engine_render-chat() {
     # Offer option value completions
     case "${prev}" in
     '--model'|'-m')
+        __pbctl_add_completions -f
         return
         ;;
     '--template')
+        __pbctl_add_completions -f
         return
         ;;
     '--date')
@@ -545,6 +570,7 @@ _pbctl_bench_engine() {
     # Offer option value completions
     case "${prev}" in
     '--model'|'-m')
+        __pbctl_add_completions -f
         return
         ;;
     '--device')

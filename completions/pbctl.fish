@@ -127,7 +127,7 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl" 
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl" -eq 1' -fa 'completions' -d 'Print a shell\'s completion script.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl" -eq 1' -fa 'version' -d 'Print the version.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl" -eq 1' -fa 'help' -d 'Show subcommand help information.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" local' -l 'local' -d 'Run the model in this process.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" device' -l 'device' -d 'Device: cpu.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" threads' -l 'threads' -d 'Threads (default: the cores this process may use).' -rfka ''
@@ -148,11 +148,11 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "p
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt"' -l 'stop' -d 'End before this text; may be repeated.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt"' -l 'stop-token' -d 'End at this token; may be repeated.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" ignore-eos' -l 'ignore-eos' -d 'Go on past the model\'s end of text.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" f file' -l 'file' -s 'f' -d 'Read the prompt from a file (- for standard input).' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" f file' -l 'file' -s 'f' -d 'Read the prompt from a file (- for standard input).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" s system' -l 'system' -s 's' -d 'System message.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" raw' -l 'raw' -d 'Continue the text instead of answering it: no chat template.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" special-tokens' -l 'special-tokens' -d 'Take special tokens that the text spells as tokens, with --raw.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" batch' -l 'batch' -d 'Answer the rows of a JSONL file (- for standard input) in one batch.' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" batch' -l 'batch' -d 'Answer the rows of a JSONL file (- for standard input) in one batch.' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" samples' -l 'samples' -d 'How many answers to generate.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" logprobs' -l 'logprobs' -d 'Show each token\'s log-probability and those of so many others, with json.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" o output' -l 'output' -s 'o' -d 'Format: text, json, or jsonl.' -rfka 'text json jsonl'
@@ -160,7 +160,7 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "p
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" stats' -l 'stats' -d 'Say on standard error how long it took.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" version' -l 'version' -d 'Show the version.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" h help' -s 'h' -l 'help' -d 'Show help information.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" local' -l 'local' -d 'Run the model in this process.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" device' -l 'device' -d 'Device: cpu.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" threads' -l 'threads' -d 'Threads (default: the cores this process may use).' -rfka ''
@@ -183,10 +183,10 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "p
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" ignore-eos' -l 'ignore-eos' -d 'Go on past the model\'s end of text.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" s system' -l 'system' -s 's' -d 'System message.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" stats' -l 'stats' -d 'Say on standard error after each answer how long it took.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" script' -l 'script' -d 'Take messages and commands from a file (- for standard input).' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" script' -l 'script' -d 'Take messages and commands from a file (- for standard input).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" version' -l 'version' -d 'Show the version.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" h help' -s 'h' -l 'help' -d 'Show help information.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl tokenize" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, a tokenizer.json, a tokenizer.model, or a pulled model\'s name.' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl tokenize" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, a tokenizer.json, a tokenizer.model, or a pulled model\'s name.' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl tokenize" jsonl' -l 'jsonl' -d 'Read objects with a text from standard input, one a line; write ids and decoded text, one a line.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl tokenize" special-as-text' -l 'special-as-text' -d 'Take special tokens that the text spells as text.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl tokenize" bos' -l 'bos' -d 'Put the beginning-of-sequence token first where the model wants one.'
@@ -202,11 +202,13 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl m
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models list" o output' -l 'output' -s 'o' -d 'Format: table, json or name.' -rfka 'table json name'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models list" version' -l 'version' -d 'Show the version.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models list" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl models pull" -eq 1' -F
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models pull" name' -l 'name' -d 'Name in the store (default: from the source).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models pull" copy' -l 'copy' -d 'Copy the files of a path instead of remembering where they are.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models pull" o output' -l 'output' -s 'o' -d 'Format: text or json.' -rfka 'text json'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models pull" version' -l 'version' -d 'Show the version.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models pull" h help' -s 'h' -l 'help' -d 'Show help information.'
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl models inspect" -eq 1' -F
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models inspect" o output' -l 'output' -s 'o' -d 'Format: text or json.' -rfka 'text json'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models inspect" version' -l 'version' -d 'Show the version.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl models inspect" h help' -s 'h' -l 'help' -d 'Show help information.'
@@ -217,7 +219,7 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "p
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl engine" -eq 1' -fa 'logprobs' -d 'Print what a model expects after each of the given tokens.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl engine" -eq 1' -fa 'render-chat' -d 'Render conversations with a chat template.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" local' -l 'local' -d 'Run the model in this process.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" device' -l 'device' -d 'Device: cpu.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" threads' -l 'threads' -d 'Threads (default: the cores this process may use).' -rfka ''
@@ -227,15 +229,15 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "p
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" top' -l 'top' -d 'How many tokens to list a position; at most the vocabulary.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" version' -l 'version' -d 'Show the version.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" h help' -s 'h' -l 'help' -d 'Show help information.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine render-chat" m model' -l 'model' -s 'm' -d 'The model whose template is used.' -rfka ''
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine render-chat" template' -l 'template' -d 'A template file instead.' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine render-chat" m model' -l 'model' -s 'm' -d 'The model whose template is used.' -rF
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine render-chat" template' -l 'template' -d 'A template file instead.' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine render-chat" date' -l 'date' -d 'The day that templates print as today (default: today).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine render-chat" version' -l 'version' -d 'Show the version.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine render-chat" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench" version' -l 'version' -d 'Show the version.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl bench" -eq 1' -fa 'engine' -d 'Measure prefill and decode of a model in this process.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" local' -l 'local' -d 'Run the model in this process.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" device' -l 'device' -d 'Device: cpu.' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" threads' -l 'threads' -d 'Threads (default: the cores this process may use).' -rfka ''

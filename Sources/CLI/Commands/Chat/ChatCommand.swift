@@ -34,7 +34,9 @@ struct ChatCommand: AsyncParsableCommand {
     @Flag(help: "Say on standard error after each answer how long it took.")
     var stats = false
 
-    @Option(help: ArgumentHelp("Take messages and commands from a file (- for standard input).", valueName: "file"))
+    @Option(
+        help: ArgumentHelp("Take messages and commands from a file (- for standard input).", valueName: "file"),
+        completion: .file())
     var script: String?
 
     func run() async throws {

@@ -18,10 +18,12 @@ struct EngineRenderChatCommand: AsyncParsableCommand {
               pbctl engine render-chat --template chat_template.jinja < chats.jsonl
             """)
 
-    @Option(name: .shortAndLong, help: ArgumentHelp("The model whose template is used.", valueName: "model"))
+    @Option(
+        name: .shortAndLong, help: ArgumentHelp("The model whose template is used.", valueName: "model"),
+        completion: .file())
     var model: String?
 
-    @Option(help: ArgumentHelp("A template file instead.", valueName: "file"))
+    @Option(help: ArgumentHelp("A template file instead.", valueName: "file"), completion: .file())
     var template: String?
 
     @Option(help: ArgumentHelp("The day that templates print as today (default: today).", valueName: "yyyy-mm-dd"))

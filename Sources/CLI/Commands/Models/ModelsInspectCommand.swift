@@ -16,7 +16,9 @@ struct ModelsInspectCommand: AsyncParsableCommand {
             """,
         aliases: ["show"])
 
-    @Argument(help: ArgumentHelp("A pulled model's name, a GGUF file or a Hugging Face folder.", valueName: "model"))
+    @Argument(
+        help: ArgumentHelp("A pulled model's name, a GGUF file or a Hugging Face folder.", valueName: "model"),
+        completion: .file())
     var model: String
 
     @Option(name: .shortAndLong, help: "Format: text or json.")

@@ -19,7 +19,7 @@ struct ModelsPullCommand: AsyncParsableCommand {
               pbctl models pull ./my-model.gguf --name mine
             """)
 
-    @Argument(help: "hf:owner/name[@revision][:file], or a path.")
+    @Argument(help: "hf:owner/name[@revision][:file], or a path.", completion: .file())
     var source: String
 
     @Option(help: ArgumentHelp("Name in the store (default: from the source).", valueName: "name"))

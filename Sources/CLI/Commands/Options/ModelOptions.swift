@@ -10,7 +10,7 @@ struct ModelOptions: ParsableArguments {
         help: ArgumentHelp(
             "A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only "
                 + "pulled model).",
-            valueName: "model"))
+            valueName: "model"), completion: .file())
     var model: String?
 
     @Flag(help: "Run the model in this process.")

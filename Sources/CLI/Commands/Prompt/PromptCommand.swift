@@ -36,7 +36,7 @@ struct PromptCommand: AsyncParsableCommand {
         name: .shortAndLong,
         help: ArgumentHelp(
             "Read the prompt from a file (- for standard input).",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var file: String?
 
     @Option(name: .shortAndLong, help: ArgumentHelp("System message.", valueName: "text"))
@@ -51,7 +51,7 @@ struct PromptCommand: AsyncParsableCommand {
     @Option(
         help: ArgumentHelp(
             "Answer the rows of a JSONL file (- for standard input) in one batch.",
-            valueName: "file"))
+            valueName: "file"), completion: .file())
     var batch: String?
 
     @Option(help: ArgumentHelp("How many answers to generate.", valueName: "count"))

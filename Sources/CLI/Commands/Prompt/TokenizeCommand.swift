@@ -21,7 +21,7 @@ struct TokenizeCommand: AsyncParsableCommand {
         name: .shortAndLong,
         help: ArgumentHelp(
             "A GGUF file, a Hugging Face folder, a tokenizer.json, a tokenizer.model, or a pulled model's name.",
-            valueName: "model"))
+            valueName: "model"), completion: .file())
     var model: String?
 
     @Flag(help: "Read objects with a text from standard input, one a line; write ids and decoded text, one a line.")
