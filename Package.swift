@@ -36,14 +36,15 @@ let engine: [Target] = [
     target("Engine", "ServingTokenizers", ["ServingJSON", "ServingTensors"]),
     target("Engine", "ServingChatTemplates", ["ServingJSON"]),
     target("Engine", "ServingModels", ["ServingJSON", "ServingTensors", "ServingModelFiles"]),
+    target("Engine", "ServingAdapters", ["ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
     .target(name: "CServingKernels", path: "Sources/Engine/CServingKernels", cSettings: kernelSettings),
     target("Engine", "ServingCPU", ["CServingKernels", "ServingTensors"]),
     target("Engine", "ServingEngine", ["ServingTensors"]),
     target(
         "Engine", "ServingRuntime",
         [
-            "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels",
-            "ServingTensors", "ServingTokenizers",
+            "ServingAdapters", "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON",
+            "ServingModelFiles", "ServingModels", "ServingTensors", "ServingTokenizers",
         ]),
 ]
 
