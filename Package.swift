@@ -83,7 +83,10 @@ let testing: [Target] = [
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
     tests(
         "ServingRuntimeTests",
-        ["ServingRuntime", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingTensors", "ServingTokenizers"]),
+        [
+            "ServingAdapters", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingRuntime",
+            "ServingTensors", "ServingTokenizers",
+        ]),
     tests("EndToEndTests", []),
     tests("ModelHubTests", ["ModelHub", .product(name: "Crypto", package: "swift-crypto")]),
     tests("TerminalTests", ["Terminal"]),
