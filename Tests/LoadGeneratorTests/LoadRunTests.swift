@@ -23,7 +23,7 @@ import Testing
     }
 
     private func report(
-        _ load: LoadRun, count: Int = 1, concurrency: Int = 1, answer: ScriptedServer? = nil
+        _ load: LoadRun, count: Int = 1, concurrency: Int = 1
     ) async -> LoadReport {
         await load.run(LoadLimits(concurrency: concurrency, requestCount: count), stop: StopFlag()).report
     }
@@ -92,7 +92,7 @@ import Testing
     }
 
     @Test(arguments: [
-        (ScriptedServer.Answer.stream([token], isCut: true), "closed", "transfer"),
+        (ScriptedServer.Answer.stream([token], isCut: true), "closed", "partial"),
         (.unframed(token), "closed", "ended before"),
         (.close, "closed", ""),
         (.status(429, #"{"error":"Model is overloaded","error_type":"overloaded"}"#), "http 429", "overloaded"),

@@ -12,9 +12,10 @@ import Testing
 
     @Test func noTwoPromptsBeginAlike() {
         let writer = PromptWriter(seed: 3)
-        let beginnings = Set((0..<5000).map { index in
-            writer.text(index: index, tokenCount: 40).split(separator: " ").prefix(3).joined(separator: " ")
-        })
+        let beginnings = Set(
+            (0..<5000).map { index in
+                writer.text(index: index, tokenCount: 40).split(separator: " ").prefix(3).joined(separator: " ")
+            })
         #expect(beginnings.count == 5000)
         #expect(writer.text(index: 9, tokenCount: 40) == writer.text(index: 9, tokenCount: 40))
     }

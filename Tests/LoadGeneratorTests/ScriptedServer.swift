@@ -100,11 +100,12 @@ final class ScriptedServer: Sendable {
         while true {
             if let head = text.range(of: "\r\n\r\n") {
                 let lines = text[..<head.lowerBound].split(separator: "\r\n")
-                let length = lines.compactMap { line -> Int? in
-                    let parts = line.split(separator: ":")
-                    return parts.count == 2 && parts[0].lowercased() == "content-length"
-                        ? Int(parts[1].drop { $0 == " " }) : nil
-                }.first ?? 0
+                let length =
+                    lines.compactMap { line -> Int? in
+                        let parts = line.split(separator: ":")
+                        return parts.count == 2 && parts[0].lowercased() == "content-length"
+                            ? Int(parts[1].drop { $0 == " " }) : nil
+                    }.first ?? 0
                 let body = text[head.upperBound...]
                 let words = lines[0].split(separator: " ")
                 if body.utf8.count >= length, words.count > 1 {

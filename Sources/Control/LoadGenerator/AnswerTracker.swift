@@ -157,6 +157,7 @@ private struct LastEvent {
         let counts = value["usage"].flatMap { $0.isNull ? nil : $0 } ?? value["details"]
         promptTokens = counts?["prompt_tokens"]?.intValue
         outputTokens = counts?["completion_tokens"]?.intValue ?? counts?["generated_tokens"]?.intValue
-        isEnd = value["generated_text"]?.stringValue != nil || value["choices"]?[0]?["finish_reason"]?.stringValue != nil
+        isEnd =
+            value["generated_text"]?.stringValue != nil || value["choices"]?[0]?["finish_reason"]?.stringValue != nil
     }
 }

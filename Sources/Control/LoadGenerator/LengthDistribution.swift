@@ -51,8 +51,8 @@ public enum LengthDistribution: Sendable, Equatable {
 
     private static func lengths(in text: String, of path: String) throws(LoadGeneratorError) -> [Int] {
         var lengths: [Int] = []
-        for (number, line) in text.split(separator: "\n", omittingEmptySubsequences: false).enumerated() {
-            let words = line.split { $0 == " " || $0 == "\t" || $0 == "\r" }
+        for (number, line) in text.split(omittingEmptySubsequences: false, whereSeparator: \.isNewline).enumerated() {
+            let words = line.split(whereSeparator: \.isWhitespace)
             if words.isEmpty { continue }
             guard words.count == 1, let length = Int(words[0]), allowed.contains(length) else {
                 throw LoadGeneratorError(

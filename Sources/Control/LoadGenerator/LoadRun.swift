@@ -54,8 +54,10 @@ public struct LoadRun: Sendable {
         return await BlockingThread.run {
             let loop = TransferLoop(load, limits)
             let wasStopped = loop.run(stop)
-            return (LoadReport(loop.outcomes, workload: load.workload, template: load.template, start: loop.start),
-                    wasStopped)
+            return (
+                LoadReport(loop.outcomes, workload: load.workload, template: load.template, start: loop.start),
+                wasStopped
+            )
         }
     }
 

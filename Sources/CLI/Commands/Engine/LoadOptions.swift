@@ -74,7 +74,8 @@ struct LoadOptions: ParsableArguments {
     @Option(help: ArgumentHelp("Requests to send before, unmeasured, one adapter after another.", valueName: "count"))
     var warmup = 0
 
-    @Option(help: ArgumentHelp("Decides prompts, lengths and adapters (default: another each time).", valueName: "number"))
+    @Option(
+        help: ArgumentHelp("Decides prompts, lengths and adapters (default: another each time).", valueName: "number"))
     var seed: UInt64?
 
     func validate() throws {

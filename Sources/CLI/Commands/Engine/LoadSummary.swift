@@ -67,7 +67,8 @@ struct LoadSummary {
 
     private var settings: [(String, JSONValue)] {
         [
-            ("url", .string(url)), ("api", .string(template.api.rawValue)), ("seed", .integer(Int64(clamping: workload.seed))),
+            ("url", .string(url)), ("api", .string(template.api.rawValue)),
+            ("seed", .integer(Int64(clamping: workload.seed))),
             ("concurrency", .integer(Int64(limits.concurrency))),
             ("rate", workload.rate.map { .number($0) } ?? .null),
             ("adapters", .integer(Int64(workload.adapterCount))), ("popularity", .string(workload.popularity.text)),
