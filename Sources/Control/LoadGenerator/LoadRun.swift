@@ -36,13 +36,15 @@ public struct LoadRun: Sendable {
         self.writer = writer
     }
 
-    /// Sends `count` requests that are not measured: other prompts than the load's, to one adapter after another.
+    /// Sends `count` requests that are not measured: other prompts than the load's and short answers, to one adapter
+    /// after another.
     /// - Returns: the first failure, if any failed.
     public func warmUp(count: Int, concurrency: Int, stop: StopFlag) async -> RequestFailure? {
         var workload = workload
         workload.seed = ~workload.seed
         workload.rate = nil
         workload.popularity = .distinct
+        workload.outputTokens = .constant(4)
         let other = LoadRun(target: target, template: template, workload: workload, writer: writer.forWarmUp)
         let limits = LoadLimits(concurrency: concurrency, requestCount: count)
         return await other.run(limits, stop: stop).report.failures.first?.example
