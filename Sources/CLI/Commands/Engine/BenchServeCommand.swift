@@ -60,9 +60,8 @@ struct BenchServeCommand: AsyncParsableCommand {
 
     private func measure(_ run: LoadRun, _ workload: Workload, _ template: RequestTemplate) async throws {
         let (limits, warmUpCount, stop) = (load.limits, load.warmup, StopFlag())
-        let clock = ProcessorTime()
         let (result, wasInterrupted) = await InterruptMonitor.run(onInterrupt: { _ in stop.raise() }) {
-            () async throws(CommandFailure) -> LoadReport in
+            () async throws(CommandFailure) -> (report: LoadReport, clientSeconds: Double) in
             if warmUpCount > 0 {
                 let concurrency = min(limits.concurrency, warmUpCount)
                 let failure = await run.warmUp(count: warmUpCount, concurrency: concurrency, stop: stop)
@@ -71,12 +70,13 @@ struct BenchServeCommand: AsyncParsableCommand {
                         "warming up failed: \(failure.kind): \(failure.message)", status: failure.exitStatus)
                 }
             }
-            return await run.run(limits, stop: stop).report
+            let clock = ProcessorTime()
+            return (await run.run(limits, stop: stop).report, clock.elapsed())
         }
-        let report = try result.get()
+        let (report, clientSeconds) = try result.get()
         let summary = LoadSummary(
             report: report, workload: workload, template: template, url: server.url, limits: limits,
-            clientSeconds: clock.elapsed())
+            clientSeconds: clientSeconds)
         switch output {
         case .json: try TextOutput.standard.writeLine(summary.json.text())
         default: try TextOutput.standard.write(summary.table)
