@@ -1,4 +1,5 @@
 """Starts `pbctl engine serve` and knows what it should answer."""
+import contextlib
 import http.client
 import json
 import os
@@ -117,6 +118,18 @@ class Server:
             connection.request("GET", path, headers=dict(headers))
             response = connection.getresponse()
             return response.status, response.headers, response.read()
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def stream(self, body, path="/generate_stream"):
+        """A generator of the events of a streamed answer, parsed, as they come."""
+        connection = self.connection()
+        try:
+            connection.request("POST", path, json.dumps(body), {"Content-Type": "application/json"})
+            response = connection.getresponse()
+            assert response.status == 200, response.read()
+            yield (json.loads(line[5:]) for line in response if line.startswith(b"data:"))
         finally:
             connection.close()
 
