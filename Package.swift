@@ -60,7 +60,8 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "LoadGenerator", "ModelHub", "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON",
+            argumentParser, "LoadGenerator", "ModelHub", "ServingChatTemplates", "ServingCPU", "ServingEngine",
+            "ServingJSON",
             "ServingModelFiles", "ServingModels", "ServingRuntime", "ServingTensors", "ServingTokenizers", "Terminal",
         ]),
     .executableTarget(
