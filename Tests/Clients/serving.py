@@ -172,7 +172,7 @@ class Server:
             raise AssertionError(f"it did not end within {seconds} s of SIGTERM") from None
 
 
-def generate(server, row, **parameters):
+def generate(row, **parameters):
     """Body of /generate for a row's question to its adapter."""
     return {"inputs": row.prompt, "parameters": {
         "adapter_id": row.adapter, "adapter_source": "local", "max_new_tokens": len(row.output_ids) + 4,

@@ -19,22 +19,22 @@ JSON = ("-H", "Content-Type: application/json")
 
 
 def test_curl_generates(server):
-    answer = json.loads(curl(f"{server.url}/generate", *JSON, "-d", json.dumps(generate(server, ROW))))
+    answer = json.loads(curl(f"{server.url}/generate", *JSON, "-d", json.dumps(generate(ROW))))
     assert answer["generated_text"] == ROW.text
     check_tokens(ROW, token_ids(answer))
     for path in ("/", "/invocations"):
-        (answer,) = json.loads(curl(f"{server.url}{path}", *JSON, "-d", json.dumps(generate(server, ROW))))
+        (answer,) = json.loads(curl(f"{server.url}{path}", *JSON, "-d", json.dumps(generate(ROW))))
         assert answer["generated_text"] == ROW.text
 
 
 def test_curl_streams(server):
-    body = curl("-N", f"{server.url}/generate_stream", *JSON, "-d", json.dumps(generate(server, ROW)))
+    body = curl("-N", f"{server.url}/generate_stream", *JSON, "-d", json.dumps(generate(ROW)))
     payloads = [json.loads(payload) for payload in events(body)]
     check_tokens(ROW, [payload["token"]["id"] for payload in payloads])
     assert set(payloads[0]["token"]) >= {"id", "text", "logprob", "special", "skipped"}
     assert payloads[-1]["generated_text"] == ROW.text
     assert b"[DONE]" not in body
-    body = curl("-N", f"{server.url}/", *JSON, "-d", json.dumps({**generate(server, ROW), "stream": True}))
+    body = curl("-N", f"{server.url}/", *JSON, "-d", json.dumps({**generate(ROW), "stream": True}))
     assert json.loads(events(body)[-1])["generated_text"] == ROW.text
 
 
@@ -61,7 +61,7 @@ def test_health_info_and_tokens(server):
 
 
 def test_answers_carry_their_times(server):
-    status, headers, body = server.post("/generate", generate(server, ROW))
+    status, headers, body = server.post("/generate", generate(ROW))
     assert status == 200
     for name in ("x-compute-type", "x-compute-time", "x-total-time", "x-queue-time", "x-inference-time",
                  "x-validation-time", "x-time-per-token", "x-prompt-tokens", "x-generated-tokens", "x-model-id"):
@@ -75,7 +75,7 @@ def test_answers_carry_their_times(server):
 
 def test_streams_are_event_streams(server):
     stream = server.connection()
-    stream.request("POST", "/generate_stream", json.dumps(generate(server, ROW)),
+    stream.request("POST", "/generate_stream", json.dumps(generate(ROW)),
                    {"Content-Type": "application/json"})
     response = stream.getresponse()
     assert response.headers["content-type"].startswith("text/event-stream")
@@ -97,7 +97,7 @@ def test_metrics_count_requests(server):
 
 
 def still_serves(server):
-    status, _, body = server.post("/generate", generate(server, ROW))
+    status, _, body = server.post("/generate", generate(ROW))
     assert status == 200 and json.loads(body)["generated_text"] == ROW.text
 
 
@@ -196,7 +196,7 @@ def test_wrong_values_in_openai_fields_are_refused(server, field):
 
 
 def test_null_is_unset_everywhere(server):
-    body = generate(server, ROW, **{field: None for field in NATIVE_TYPES if field not in (
+    body = generate(ROW, **{field: None for field in NATIVE_TYPES if field not in (
         "adapter_id", "adapter_source", "max_new_tokens", "details")})
     status, _, answer = server.post("/generate", body)
     assert status == 200 and json.loads(answer)["generated_text"] == ROW.text
@@ -224,7 +224,7 @@ def test_merges_that_cannot_be_are_refused_and_harm_nobody(server, merge):
     assert status in (422, 424), answer
     # In LoRAX an unknown strategy ended the task that loads adapters, and with it all loads after it.
     server.add("after-a-bad-merge", "shout")
-    status, _, answer = server.post("/generate", {**generate(server, ROW, adapter_id="after-a-bad-merge")})
+    status, _, answer = server.post("/generate", {**generate(ROW, adapter_id="after-a-bad-merge")})
     assert status == 200 and json.loads(answer)["generated_text"] == ROW.text
 
 

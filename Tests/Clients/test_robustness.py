@@ -25,8 +25,8 @@ def test_mixed_adapters_answer_alike_alone_and_together(server):
     """A batch of base and adapters gives each the tokens that it would get by itself."""
     bodies = []
     for row in [*rows("sentiment"), *rows("shout")]:
-        bodies.append(generate(server, row, ignore_eos_token=True, max_new_tokens=24))
-        base = generate(server, row, ignore_eos_token=True, max_new_tokens=24)
+        bodies.append(generate(row, ignore_eos_token=True, max_new_tokens=24))
+        base = generate(row, ignore_eos_token=True, max_new_tokens=24)
         del base["parameters"]["adapter_id"]
         bodies.append(base)
     alone = [token_ids(answer(server, body)) for body in bodies]
@@ -48,7 +48,7 @@ def test_a_thousand_clients_that_leave_hold_nothing(server):
     with concurrent.futures.ThreadPoolExecutor(16) as pool:
         list(pool.map(leave, range(1000)))
     server.await_idle()
-    assert answer(server, generate(server, ROW))["generated_text"] == ROW.text
+    assert answer(server, generate(ROW))["generated_text"] == ROW.text
 
 
 def test_a_client_that_leaves_frees_its_place_at_once(server):
@@ -68,7 +68,7 @@ def test_a_client_that_does_not_read_holds_up_nobody(server):
     assert slow.recv(16).startswith(b"HTTP/1.1 200")
     for _ in range(5):
         for row in rows("shout")[:3]:
-            check_tokens(row, token_ids(answer(server, generate(server, row))))
+            check_tokens(row, token_ids(answer(server, generate(row))))
     slow.close()
     server.await_idle()
 
@@ -94,22 +94,22 @@ def test_ten_thousand_unknown_ids_leave_no_trace(server):
     burst(1000, 10_000)
     assert server.rss_bytes() - before < 32_000_000
     assert len(server.get("/metrics")[2]) < 1_000_000
-    assert answer(server, generate(server, ROW))["generated_text"] == ROW.text
+    assert answer(server, generate(ROW))["generated_text"] == ROW.text
 
 
 def test_changed_weights_under_one_id_are_seen(server):
     sentiment = rows("sentiment")[0]
     server.add("changing", "sentiment")
-    assert answer(server, generate(server, sentiment, adapter_id="changing"))["generated_text"] == sentiment.text
+    assert answer(server, generate(sentiment, adapter_id="changing"))["generated_text"] == sentiment.text
     server.add("changing", "shout")
-    assert answer(server, generate(server, ROW, adapter_id="changing"))["generated_text"] == ROW.text
+    assert answer(server, generate(ROW, adapter_id="changing"))["generated_text"] == ROW.text
     server.add("changing", "sentiment")
-    assert answer(server, generate(server, sentiment, adapter_id="changing"))["generated_text"] == sentiment.text
+    assert answer(server, generate(sentiment, adapter_id="changing"))["generated_text"] == sentiment.text
 
 
 def test_an_adapter_may_go_while_it_is_used(server):
     folder = server.add("doomed", "shout")
-    body = generate(server, ROW, adapter_id="doomed", max_new_tokens=120, ignore_eos_token=True)
+    body = generate(ROW, adapter_id="doomed", max_new_tokens=120, ignore_eos_token=True)
     expected = token_ids(answer(server, body))
     with server.stream(body) as replies:
         ids = [next(replies)["token"]["id"]]
@@ -118,7 +118,7 @@ def test_an_adapter_may_go_while_it_is_used(server):
     assert ids == expected
     status, _, text = server.post("/generate", body)
     assert status == 424 and b"doomed" in text
-    assert answer(server, generate(server, ROW))["generated_text"] == ROW.text
+    assert answer(server, generate(ROW))["generated_text"] == ROW.text
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_ids_stay_in_their_root(server, outside, form):
     identity = form.format(place=outside) if "{place}" in form else form
     for path in ("/generate", "/v1/completions"):
         if path == "/generate":
-            body = generate(server, ROW, adapter_id=identity)
+            body = generate(ROW, adapter_id=identity)
         else:
             body = {"model": identity, "prompt": ROW.prompt, "max_tokens": 24, "temperature": 0}
         status, _, text = server.post(path, body)
@@ -185,13 +185,13 @@ def broken_adapters():
 @pytest.mark.parametrize("name", broken_adapters())
 def test_broken_adapters_are_named_and_harm_nobody(server, name):
     broken_adapters()[name](server.add(f"broken-{name}", "shout"))
-    status, _, text = server.post("/generate", generate(server, ROW, adapter_id=f"broken-{name}"))
+    status, _, text = server.post("/generate", generate(ROW, adapter_id=f"broken-{name}"))
     assert status == 424, text
     assert json.loads(text)["error_type"] == "generation"
-    assert answer(server, generate(server, ROW))["generated_text"] == ROW.text
+    assert answer(server, generate(ROW))["generated_text"] == ROW.text
     # Mended under the same id, it works.
     server.add(f"broken-{name}", "shout")
-    assert answer(server, generate(server, ROW, adapter_id=f"broken-{name}"))["generated_text"] == ROW.text
+    assert answer(server, generate(ROW, adapter_id=f"broken-{name}"))["generated_text"] == ROW.text
 
 
 def test_one_signal_drains(own_server):
@@ -237,7 +237,7 @@ def test_clients_that_say_nothing_hold_up_nobody(server):
     silent = [socket.create_connection((server.host, server.port)) for _ in range(50)]
     for one in silent[:25]:
         one.sendall(b"POST /generate HTTP/1.1\r\nContent-Length: 100\r\n")
-    assert answer(server, generate(server, ROW))["generated_text"] == ROW.text
+    assert answer(server, generate(ROW))["generated_text"] == ROW.text
     for one in silent:
         one.close()
 
