@@ -9,21 +9,21 @@ struct BenchServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Measure a server under load, with many adapters or none.",
         discussion: """
-            Sends streaming requests and reports time to first token, inter-token latency, time per output token and
-            tokens a second. A closed loop keeps --concurrency requests in flight; --rate sends them as they would come
-            from many people (a Poisson process), and counts latency from when each was due.
+            Sends streaming requests and reports time to first token, inter-token latency, time per output token and \
+            tokens a second. A closed loop keeps --concurrency requests in flight; --rate sends them as they would \
+            come from many people (a Poisson process), and counts latency from when each was due.
 
-            Lengths are a number, uniform:LOW,HIGH, normal:MEAN,DEVIATION or file:PATH (a number a line). Prompts are
-            random words, and no two begin alike unless --shared-prefix-tokens says so. Answers go on past their end to
-            the length asked for.
+            Lengths are a number, uniform:LOW,HIGH, normal:MEAN,DEVIATION or file:PATH (a number a line). Prompts are \
+            random words, and no two begin alike unless --shared-prefix-tokens says so. Answers go on past their end \
+            to the length asked for.
 
-            Popularity, of --adapters K: distinct takes one after another, uniform any, zipf[:EXPONENT] the first most
-            often, identical only the first. Their ids are those given, or the server's own list (/v1/models).
+            Popularity, of --adapters K: distinct takes one after another, uniform any, zipf[:EXPONENT] the first \
+            most often, identical only the first. Their ids are those given, or the server's own list (/v1/models).
 
             EXAMPLES:
-              pbctl bench serve --url http://127.0.0.1:8080 --concurrency 32 --requests 128
-              pbctl bench serve --url http://127.0.0.1:8080 --concurrency 32 --requests 256 --adapters 32 -o json
-              pbctl bench serve --url http://127.0.0.1:8080 --rate 4 --duration 60 --adapters 256 --popularity zipf:1.2
+              pbctl bench serve --url http://127.0.0.1:8080 --concurrency 32
+              pbctl bench serve --url http://127.0.0.1:8080 --adapters 32 -o json
+              pbctl bench serve --url http://127.0.0.1:8080 --rate 4 --duration 60
             """)
 
     @OptionGroup(title: "Server") var server: LoadServerOptions
