@@ -204,7 +204,7 @@ def test_null_is_unset_everywhere(server):
 
 def test_an_adapter_and_a_merge_exclude_each_other(server):
     status, _, answer = server.post("/generate", generate(
-        server, ROW, merged_adapters={"ids": ["shout"], "weights": [1.0], "density": 1.0}))
+        ROW, merged_adapters={"ids": ["shout"], "weights": [1.0], "density": 1.0}))
     assert status == 422
     assert json.loads(answer) == {
         "error": "Input validation error: at most one of `adapter_id` or `adapters` may be provided",
@@ -242,7 +242,8 @@ def test_pipelined_rubbish_is_no_request(server):
         answer = b""
         while piece := stream.recv(65536):
             answer += piece
-    assert answer.startswith(b"HTTP/1.1 200")
+    # It may be seen before the answer is out.
+    assert answer.startswith(b"HTTP/1.") and answer[9:12] in (b"200", b"400")
     still_serves(server)
 
 
