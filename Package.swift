@@ -54,6 +54,7 @@ let engine: [Target] = [
 let control: [Target] = [
     .target(name: "CCurl", path: "Sources/Control/CCurl"),
     target("Control", "ModelHub", ["CCurl", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
+    target("Control", "LoadGenerator", ["CCurl", "ServingJSON"]),
 ]
 
 let commandLine: [Target] = [
@@ -62,7 +63,8 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "ModelHub", "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON",
+            argumentParser, "LoadGenerator", "ModelHub", "ServingChatTemplates", "ServingCPU", "ServingEngine",
+            "ServingJSON",
             "ServingModelFiles", "ServingModels", "ServingRuntime", "ServingTensors", "ServingTokenizers", "Terminal",
         ]),
     .executableTarget(
@@ -88,6 +90,7 @@ let testing: [Target] = [
             "ServingTensors", "ServingTokenizers",
         ]),
     tests("EndToEndTests", []),
+    tests("LoadGeneratorTests", ["LoadGenerator", "ServingJSON"]),
     tests("ModelHubTests", ["ModelHub", .product(name: "Crypto", package: "swift-crypto")]),
     tests("TerminalTests", ["Terminal"]),
     tests("CommandsTests", ["Commands", argumentParser, "ServingEngine", "ServingJSON", "ServingTensors", "Terminal"]),
