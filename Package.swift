@@ -50,7 +50,9 @@ let engine: [Target] = [
 
 let control: [Target] = [
     .target(name: "CCurl", path: "Sources/Control/CCurl"),
-    target("Control", "ModelHub", ["CCurl", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
+    target(
+        "Control", "ModelHub",
+        ["CCurl", "ServingAdapters", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
 ]
 
 let commandLine: [Target] = [
@@ -59,7 +61,7 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "ModelHub", "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON",
+            argumentParser, "ModelHub", "ServingAdapters", "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON",
             "ServingModelFiles", "ServingModels", "ServingRuntime", "ServingTensors", "ServingTokenizers", "Terminal",
         ]),
     .executableTarget(
@@ -79,9 +81,12 @@ let testing: [Target] = [
         "ServingRuntimeTests",
         ["ServingRuntime", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingTensors", "ServingTokenizers"]),
     tests("EndToEndTests", []),
-    tests("ModelHubTests", ["ModelHub", .product(name: "Crypto", package: "swift-crypto")]),
+    tests(
+        "ModelHubTests", ["ModelHub", "ServingAdapters", .product(name: "Crypto", package: "swift-crypto")]),
     tests("TerminalTests", ["Terminal"]),
-    tests("CommandsTests", ["Commands", argumentParser, "ServingEngine", "ServingJSON", "ServingTensors", "Terminal"]),
+    tests(
+        "CommandsTests",
+        ["Commands", argumentParser, "ModelHub", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors", "Terminal"]),
 ]
 
 let package = Package(
