@@ -61,7 +61,8 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "ModelHub", "ServingAdapters", "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON",
+            argumentParser, "ModelHub", "ServingAdapters", "ServingChatTemplates", "ServingCPU", "ServingEngine",
+            "ServingJSON",
             "ServingModelFiles", "ServingModels", "ServingRuntime", "ServingTensors", "ServingTokenizers", "Terminal",
         ]),
     .executableTarget(
@@ -86,7 +87,10 @@ let testing: [Target] = [
     tests("TerminalTests", ["Terminal"]),
     tests(
         "CommandsTests",
-        ["Commands", argumentParser, "ModelHub", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors", "Terminal"]),
+        [
+            "Commands", argumentParser, "ModelHub", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors",
+            "Terminal",
+        ]),
 ]
 
 let package = Package(

@@ -111,7 +111,8 @@ final class HubPull {
             addedAt: Int64(time(nil)))
         try store.write(manifest)
         // Somebody may be about to open the adapter's commit before this one.
-        store.removeOtherSnapshots(of: name, than: [commit] + (content == .adapter ? [old?.commit].compactMap(\.self) : []))
+        store.removeOtherSnapshots(
+            of: name, than: [commit] + (content == .adapter ? [old?.commit].compactMap(\.self) : []))
         return manifest.model(in: folder)
     }
 
