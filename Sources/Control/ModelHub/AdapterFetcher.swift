@@ -1,7 +1,8 @@
 internal import ServingAdapters
 import Synchronization
 
-/// Fetches adapters from one hub into a cache: each once however many want it, a few at a time, in threads of their own.
+/// Fetches adapters from one hub into a cache: each once however many want it, a few at a time, in threads of their
+/// own.
 ///
 /// ```
 /// <cache>/<hash of hub and token>/<hash of owner/name@revision>/...    as in a ModelStore
@@ -79,6 +80,9 @@ final class AdapterFetcher: Sendable {
         }
         return try await wait(for: key, reference, client).get()
     }
+
+    /// Callers that are waiting for a fetch.
+    var waiterCount: Int { state.withLock { $0.jobs.values.reduce(0) { $0 + $1.waiters.count } } }
 
     private func wait(for key: Key, _ reference: HubReference, _ client: HubClient) async -> Outcome {
         let waiter = state.withLock { $0.nextNumber() }

@@ -97,7 +97,7 @@ extension AdapterLocator {
         guard HubFile.isSafePath(id) else {
             throw AdapterError(
                 .invalidRequest,
-                "adapter \"\(AdapterID.excerpt(id))\": a local id is a path below the adapter root, without \"..\" or a leading \"/\""
+                "adapter \"\(AdapterID.excerpt(id))\": a local id is a path below the adapter root, with no \"..\""
             )
         }
         guard let top = Self.realPath(root) else {
@@ -145,7 +145,7 @@ extension AdapterLocator {
         guard !id.contains("://") else {
             throw AdapterError(
                 .invalidRequest,
-                "adapter \"\(AdapterID.excerpt(id))\": a URL is no id; write owner/name[@revision] of the configured hub"
+                "adapter \"\(AdapterID.excerpt(id))\": a URL is no id; write owner/name of the configured hub"
             )
         }
         let reference: HubReference
