@@ -75,7 +75,8 @@ public struct AdapterLocator: AdapterLocating {
             guard budget >= 0 else { return }
             if (try? local(prefix + name)) != nil {
                 ids.insert(prefix + name)
-            } else {
+            } else if !FileSystem.isLink(path) {
+                // Links to folders may make rings; one to an adapter was seen above.
                 collect(path, below: prefix + name + "/", depth: depth + 1, &budget, into: &ids)
             }
         }
