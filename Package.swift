@@ -36,7 +36,10 @@ let engine: [Target] = [
     target("Engine", "ServingTokenizers", ["ServingJSON", "ServingTensors"]),
     target("Engine", "ServingChatTemplates", ["ServingJSON"]),
     target("Engine", "ServingModels", ["ServingJSON", "ServingTensors", "ServingModelFiles"]),
-    target("Engine", "ServingAdapters", ["ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
+    .target(name: "CServingAdapters", path: "Sources/Engine/CServingAdapters", cSettings: kernelSettings),
+    target(
+        "Engine", "ServingAdapters",
+        ["CServingAdapters", "CServingKernels", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
     .target(name: "CServingKernels", path: "Sources/Engine/CServingKernels", cSettings: kernelSettings),
     target("Engine", "ServingCPU", ["CServingKernels", "ServingTensors"]),
     target("Engine", "ServingEngine", ["ServingTensors"]),
@@ -77,6 +80,9 @@ let testing: [Target] = [
     tests("ServingCPUTests", ["ServingCPU", "ServingTensors"]),
     tests(
         "ServingModelsTests", ["ServingModels", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingTensors"]),
+    tests(
+        "ServingAdaptersTests",
+        ["ServingAdapters", "CServingKernels", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
     tests(
         "ServingRuntimeTests",
