@@ -53,7 +53,9 @@ let engine: [Target] = [
 
 let control: [Target] = [
     .target(name: "CCurl", path: "Sources/Control/CCurl"),
-    target("Control", "ModelHub", ["CCurl", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
+    target(
+        "Control", "ModelHub",
+        ["CCurl", "ServingAdapters", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
     target("Control", "LoadGenerator", ["CCurl", "ServingJSON"]),
 ]
 
@@ -63,7 +65,8 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "LoadGenerator", "ModelHub", "ServingChatTemplates", "ServingCPU", "ServingEngine",
+            argumentParser, "LoadGenerator", "ModelHub", "ServingAdapters", "ServingChatTemplates", "ServingCPU",
+            "ServingEngine",
             "ServingJSON",
             "ServingModelFiles", "ServingModels", "ServingRuntime", "ServingTensors", "ServingTokenizers", "Terminal",
         ]),
@@ -91,9 +94,15 @@ let testing: [Target] = [
         ]),
     tests("EndToEndTests", []),
     tests("LoadGeneratorTests", ["LoadGenerator", "ServingJSON"]),
-    tests("ModelHubTests", ["ModelHub", .product(name: "Crypto", package: "swift-crypto")]),
+    tests(
+        "ModelHubTests", ["ModelHub", "ServingAdapters", .product(name: "Crypto", package: "swift-crypto")]),
     tests("TerminalTests", ["Terminal"]),
-    tests("CommandsTests", ["Commands", argumentParser, "ServingEngine", "ServingJSON", "ServingTensors", "Terminal"]),
+    tests(
+        "CommandsTests",
+        [
+            "Commands", argumentParser, "ModelHub", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors",
+            "Terminal",
+        ]),
 ]
 
 let package = Package(
