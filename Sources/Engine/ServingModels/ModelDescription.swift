@@ -6,8 +6,14 @@ import ServingTensors
 public struct ModelDescription: Sendable {
     /// What the model is.
     public let config: DecoderConfig
-    /// Its tensors, still in the files.
+    /// Its tensors, in the files as far as nothing was merged into them.
     public let weights: DecoderWeights
+
+    /// A model whose weights are not, or not all, those of its files. The weights must fit the config.
+    public init(config: DecoderConfig, weights: DecoderWeights) {
+        self.config = config
+        self.weights = weights
+    }
 
     /// Describes the model of a GGUF file.
     ///
