@@ -39,17 +39,20 @@ public struct AdapterMerge: Sendable, Hashable {
     public var density: Double
     /// For ties and dare_ties.
     public var majoritySignMethod: MajoritySignMethod
+    /// For svd: the rank of what comes out; nil for the largest of the adapters'.
+    public var svdRank: Int?
 
     /// A merge.
     public init(
         ids: [String], weights: [Double], strategy: AdapterMergeStrategy = .linear, density: Double = 1,
-        majoritySignMethod: MajoritySignMethod = .total
+        majoritySignMethod: MajoritySignMethod = .total, svdRank: Int? = nil
     ) {
         self.ids = ids
         self.weights = weights
         self.strategy = strategy
         self.density = density
         self.majoritySignMethod = majoritySignMethod
+        self.svdRank = svdRank
     }
 }
 

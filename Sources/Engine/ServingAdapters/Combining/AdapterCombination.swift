@@ -5,7 +5,8 @@ import ServingTensors
 ///
 /// By default the arithmetic is that of PEFT 0.21's `add_weighted_adapter` in float32: `linear`, `ties`, `dare_linear`,
 /// `dare_ties` and `magnitude_prune` work on A and B apart, each with the square root of weight times scaling; `cat`
-/// stacks the factors, which adds the products exactly; `svd` truncates the sum of the products to the largest rank.
+/// stacks the factors, which adds the products exactly; `svd` truncates the sum of the products to the rank asked for, or
+/// to the largest one.
 /// Modules that only some adapters change are merged from those. The result's scaling is 1; PEFT's own results for
 /// rsLoRA and `alpha_pattern` keep the first adapter's scaling on top of that, which is not repeated here.
 ///
@@ -55,6 +56,16 @@ extension AdapterMerge {
         }
         guard density.isFinite, density > 0 || loraxCompatible && density == 0, density <= 1 else {
             throw invalid("merged adapters: density must be above 0 and at most 1, found \(density)")
+        }
+        if let svdRank {
+            guard strategy == .svd else {
+                throw invalid("merged adapters: strategy \"\(strategy.rawValue)\" takes no svd_rank (svd does)")
+            }
+            guard AdapterConfig.ranks.contains(svdRank) else {
+                throw invalid(
+                    "merged adapters: svd_rank must be \(AdapterConfig.ranks.lowerBound) to "
+                        + "\(AdapterConfig.ranks.upperBound), found \(svdRank)")
+            }
         }
         guard !loraxCompatible || [.linear, .ties, .dareLinear, .dareTies].contains(strategy) else {
             throw invalid(

@@ -14,8 +14,9 @@ struct ModuleCombiner {
         self.merge = merge
         self.loraxCompatible = loraxCompatible
         self.seed = seed
-        // As in PEFT: one adapter alone is only weighted.
-        strategy = adapters.count == 1 && !loraxCompatible ? .linear : merge.strategy
+        // As in PEFT: one adapter alone is only weighted, unless a rank is asked for.
+        let isOnlyWeighted = adapters.count == 1 && !loraxCompatible && merge.svdRank == nil
+        strategy = isOnlyWeighted ? .linear : merge.strategy
     }
 
     private typealias Place = WritableKeyPath<DecoderLayerUpdate, LinearUpdate?>
@@ -105,7 +106,7 @@ struct ModuleCombiner {
         case .svd:
             return LowRankUpdate.truncating(
                 operands.map { (update: $0.update, factor: merge.weights[$0.position] * Double($0.update.scaling)) },
-                rank: adapters.map(\.maxRank).max() ?? 1)
+                rank: merge.svdRank ?? adapters.map(\.maxRank).max() ?? 1)
         default: break
         }
         guard Set(operands.map(\.update.rank)).count == 1 else { throw differing(operands.map(\.update.rank)) }

@@ -261,7 +261,9 @@ public final class AdapterLibrary: Sendable {
         }
     }
 
-    private func makeParts(_ selection: AdapterSelection, _ folders: [AdapterFolder]) throws(AdapterError) -> AdapterParts {
+    private func makeParts(_ selection: AdapterSelection, _ folders: [AdapterFolder]) throws(AdapterError)
+        -> AdapterParts
+    {
         var weights: [AdapterWeights] = []
         for folder in folders { weights.append(try folder.weights(for: model.config, base: model.weights)) }
         switch selection.choice {
@@ -313,6 +315,7 @@ public final class AdapterLibrary: Sendable {
         }
         if case .merged(let merge) = selection.choice {
             text += "|\(merge.strategy.rawValue),\(merge.weights),\(merge.density),\(merge.majoritySignMethod.rawValue)"
+            if let rank = merge.svdRank { text += ",\(rank)" }
         }
         return AdapterKey(text)
     }
