@@ -6,10 +6,10 @@ import ServingTensors
 public struct ModelDescription: Sendable {
     /// What the model is.
     public let config: DecoderConfig
-    /// Its tensors, in the files as far as nothing was merged into them.
+    /// Its tensors, still in the files.
     public let weights: DecoderWeights
 
-    /// A model whose weights are not, or not all, those of its files. The weights must fit the config.
+    /// A model of weights that fit the config.
     public init(config: DecoderConfig, weights: DecoderWeights) {
         self.config = config
         self.weights = weights
