@@ -37,7 +37,10 @@ let engine: [Target] = [
     target("Engine", "ServingTokenizers", ["ServingJSON", "ServingTensors"]),
     target("Engine", "ServingChatTemplates", ["ServingJSON"]),
     target("Engine", "ServingModels", ["ServingJSON", "ServingTensors", "ServingModelFiles"]),
-    target("Engine", "ServingAdapters", ["ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
+    .target(name: "CServingAdapters", path: "Sources/Engine/CServingAdapters", cSettings: kernelSettings),
+    target(
+        "Engine", "ServingAdapters",
+        ["CServingAdapters", "CServingKernels", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
     .target(name: "CServingKernels", path: "Sources/Engine/CServingKernels", cSettings: kernelSettings),
     target("Engine", "ServingCPU", ["CServingKernels", "ServingTensors"]),
     target("Engine", "ServingEngine", ["ServingTensors"]),
@@ -51,7 +54,10 @@ let engine: [Target] = [
 
 let control: [Target] = [
     .target(name: "CCurl", path: "Sources/Control/CCurl"),
-    target("Control", "ModelHub", ["CCurl", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
+    target(
+        "Control", "ModelHub",
+        ["CCurl", "ServingAdapters", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
+    target("Control", "LoadGenerator", ["CCurl", "ServingJSON"]),
     target("Control", "ServingAPI", ["ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors"]),
     target(
         "Control", "ReplicaServer",
@@ -72,7 +78,9 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "ModelHub", "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON",
+            argumentParser, "LoadGenerator", "ModelHub", "ServingAdapters", "ServingChatTemplates", "ServingCPU",
+            "ServingEngine",
+            "ServingJSON",
             "ServingModelFiles", "ServingModels", "ServingRuntime", "ServingTensors", "ServingTokenizers", "Terminal",
         ]),
     .executableTarget(
@@ -87,14 +95,27 @@ let testing: [Target] = [
     tests("ServingCPUTests", ["ServingCPU", "ServingTensors"]),
     tests(
         "ServingModelsTests", ["ServingModels", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingTensors"]),
+    tests(
+        "ServingAdaptersTests",
+        ["ServingAdapters", "CServingKernels", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
     tests(
         "ServingRuntimeTests",
-        ["ServingRuntime", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingTensors", "ServingTokenizers"]),
+        [
+            "ServingAdapters", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingRuntime",
+            "ServingTensors", "ServingTokenizers",
+        ]),
     tests("EndToEndTests", []),
-    tests("ModelHubTests", ["ModelHub", .product(name: "Crypto", package: "swift-crypto")]),
+    tests("LoadGeneratorTests", ["LoadGenerator", "ServingJSON"]),
+    tests(
+        "ModelHubTests", ["ModelHub", "ServingAdapters", .product(name: "Crypto", package: "swift-crypto")]),
     tests("TerminalTests", ["Terminal"]),
-    tests("CommandsTests", ["Commands", argumentParser, "ServingEngine", "ServingJSON", "ServingTensors", "Terminal"]),
+    tests(
+        "CommandsTests",
+        [
+            "Commands", argumentParser, "ModelHub", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors",
+            "Terminal",
+        ]),
 ]
 
 let package = Package(

@@ -66,7 +66,8 @@ struct HTTPReply: Sendable {
 
 /// Writes the bytes of events, each at once.
 struct EventWriter {
-    var body: any ResponseBodyWriter
+    /// Only the task that answers the request has the writer, one call after the other; Hummingbird's own is Sendable.
+    nonisolated(unsafe) var body: any ResponseBodyWriter
 
     mutating func write(_ bytes: [UInt8]) async throws {
         if !bytes.isEmpty { try await body.write(ByteBuffer(bytes: bytes)) }

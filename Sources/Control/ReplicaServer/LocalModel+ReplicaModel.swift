@@ -49,8 +49,7 @@ public struct LocalReplicaModel: ReplicaModel {
 
     /// Loads an adapter, or finds it loaded.
     public func acquire(_ selection: AdapterSelection) async throws(AdapterError) -> any LeasedAdapter {
-        // model.adapters.acquire(selection) takes this place once the model has a library.
-        throw AdapterError(.unsupported, "this build can't load adapters yet")
+        try await model.adapters.acquire(selection)
     }
 
     /// A request with the model's end-of-generation tokens.
@@ -68,14 +67,13 @@ public struct LocalReplicaModel: ReplicaModel {
 
     /// Mean of the last hidden states.
     public func embedding(of tokens: [TokenID], adapter: (any LeasedAdapter)?) async throws -> [Float] {
-        // LocalModel.embedding(of:adapter:) takes this place once it is there.
-        throw RuntimeError(.notAModel, "this build can't compute embeddings yet")
+        try await model.embedding(of: tokens, adapter: adapter as? AdapterLease)
     }
 
     /// What the engine holds and has done.
     public func statistics() -> EngineStatistics { model.engine.statistics() }
     /// What the adapter library holds and has done.
-    public func adapterStatistics() -> AdapterStatistics { AdapterStatistics() }
+    public func adapterStatistics() -> AdapterStatistics { model.adapters.statistics() }
 }
 
 /// A tokenizer's way of showing single tokens.

@@ -4,6 +4,7 @@ import ServingAPI
 import ServingAdapters
 import ServingEngine
 import ServingJSON
+import ServingTensors
 
 /// LoRAX's own routes that generate.
 struct NativeRoutes: Sendable {

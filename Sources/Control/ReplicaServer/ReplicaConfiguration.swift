@@ -1,4 +1,3 @@
-public import ServingAPI
 public import ServingAdapters
 
 /// How a replica server listens and what it allows.

@@ -1,6 +1,7 @@
 import ServingAPI
 import ServingAdapters
 import ServingEngine
+import ServingTensors
 import Synchronization
 
 /// What all routes share: the model, its limits, who is let in, what is counted.

@@ -48,7 +48,7 @@ struct RequestRecord {
 
     mutating func add(_ event: GenerationEvent) {
         switch event {
-        case .started, .prompt: break
+        case .started, .prompt, .embedding: break
         case .token(let token):
             let now = ContinuousClock.now
             if timeToFirstToken == nil { timeToFirstToken = now - start }

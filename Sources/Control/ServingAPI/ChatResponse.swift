@@ -54,7 +54,7 @@ public struct ChatResponse: Sendable {
     public func stream() -> Stream { Stream(self) }
 
     /// Chunks: the role first, then text as it comes, a reason at the end of each choice, perhaps the usage.
-    public struct Stream: Sendable {
+    public struct Stream: EventShaping {
         private let response: ChatResponse
         private var usage = OpenAIUsage()
         private var begun: Set<Int> = []
@@ -64,9 +64,9 @@ public struct ChatResponse: Sendable {
         /// The bytes to send for an event; empty where there are none.
         ///
         /// - Throws: an error that belongs into the stream, which ends with it.
-        public mutating func bytes(_ event: GenerationEvent) throws(OpenAIError) -> [UInt8] {
+        public mutating func bytes(_ event: GenerationEvent, promptIndex: Int = 0) throws(OpenAIError) -> [UInt8] {
             switch event {
-            case .started, .prompt: return []
+            case .started, .prompt, .embedding: return []
             case .token(let token):
                 let start = begin(token.sampleIndex)
                 guard !token.text.isEmpty || (response.logProbabilities?.tells(token) ?? false) else { return start }

@@ -78,7 +78,7 @@ public struct CompletionResponse: Sendable {
     public func stream() -> Stream { Stream(self) }
 
     /// Chunks of the same shape as a finished answer, text as it comes.
-    public struct Stream: Sendable {
+    public struct Stream: EventShaping {
         private let response: CompletionResponse
         private var usage = OpenAIUsage()
         private var begun: Set<Int> = []
@@ -92,7 +92,7 @@ public struct CompletionResponse: Sendable {
         /// - Throws: an error that belongs into the stream, which ends with it.
         public mutating func bytes(_ event: GenerationEvent, promptIndex: Int) throws(OpenAIError) -> [UInt8] {
             switch event {
-            case .started: return []
+            case .started, .embedding: return []
             case .prompt(let tokens):
                 prompts[promptIndex] = tokens
                 return []

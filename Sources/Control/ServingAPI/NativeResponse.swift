@@ -145,7 +145,7 @@ public struct NativeResponse: Sendable {
         public mutating func bytes(_ event: GenerationEvent) throws(NativeError) -> [UInt8] {
             switch event {
             case .started(let start): seed = start.seed
-            case .prompt: break
+            case .prompt, .embedding: break
             case .token(let token):
                 text += token.text
                 if token.isLast {

@@ -69,6 +69,7 @@ public struct OpenAIError: Error, Equatable, Sendable {
         case .notFound: self = .unknownModel(id, "The model `\(id)` does not exist: \(error.message)")
         case .invalidRequest, .invalidAdapter, .unsupported, .incompatible:
             self = .invalid(error.message, param: "model", code: "invalid_adapter")
+        case .cancelled: self = OpenAIError(499, error.message, type: "server_error", code: "cancelled")
         case .unavailable:
             self = OpenAIError(503, error.message, type: "server_error", param: "model", code: "adapter_unavailable")
         case .outOfMemory:

@@ -76,6 +76,16 @@ extension FinishReason {
     }
 }
 
+/// Turns the events of a request into server-sent events.
+public protocol EventShaping: Sendable {
+    /// The bytes to send for an event of a prompt; empty where there are none.
+    ///
+    /// - Throws: an error that belongs into the stream, which ends with it.
+    mutating func bytes(_ event: GenerationEvent, promptIndex: Int) throws(OpenAIError) -> [UInt8]
+    /// The last events.
+    func end() -> [UInt8]
+}
+
 /// The frame of server-sent events.
 public enum EventStream {
     /// Ends a stream of OpenAI's.

@@ -77,7 +77,7 @@ struct LocalAnswerer: ChatAnswering {
             switch event {
             case .token(let token): try take(token.text)
             case .finished(let finish): try take(finish.text)
-            case .started, .prompt: break
+            case .started, .prompt, .embedding: break
             }
         }
         let answer = Answer.all(of: output).first
