@@ -97,7 +97,7 @@ let testing: [Target] = [
         "ServingModelsTests", ["ServingModels", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingTensors"]),
     tests(
         "ServingAdaptersTests",
-        ["ServingAdapters", "CServingKernels", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
+        ["ServingAdapters", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
     tests(
         "ServingRuntimeTests",
