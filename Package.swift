@@ -56,6 +56,7 @@ let control: [Target] = [
     target(
         "Control", "ModelHub",
         ["CCurl", "ServingAdapters", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
+    target("Control", "LoadGenerator", ["CCurl", "ServingJSON"]),
 ]
 
 let commandLine: [Target] = [
@@ -64,7 +65,8 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "ModelHub", "ServingAdapters", "ServingChatTemplates", "ServingCPU", "ServingEngine",
+            argumentParser, "LoadGenerator", "ModelHub", "ServingAdapters", "ServingChatTemplates", "ServingCPU",
+            "ServingEngine",
             "ServingJSON",
             "ServingModelFiles", "ServingModels", "ServingRuntime", "ServingTensors", "ServingTokenizers", "Terminal",
         ]),
@@ -86,8 +88,12 @@ let testing: [Target] = [
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
     tests(
         "ServingRuntimeTests",
-        ["ServingRuntime", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingTensors", "ServingTokenizers"]),
+        [
+            "ServingAdapters", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingRuntime",
+            "ServingTensors", "ServingTokenizers",
+        ]),
     tests("EndToEndTests", []),
+    tests("LoadGeneratorTests", ["LoadGenerator", "ServingJSON"]),
     tests(
         "ModelHubTests", ["ModelHub", "ServingAdapters", .product(name: "Crypto", package: "swift-crypto")]),
     tests("TerminalTests", ["Terminal"]),

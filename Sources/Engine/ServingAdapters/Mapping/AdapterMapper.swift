@@ -201,7 +201,8 @@ struct AdapterMapper {
                 "\(AdapterConfig.fileName): ensure_weight_tying is set: changing embedding and head as one is not supported"
             )
         }
-        if let table = weights.embedding?.table, weights.embedding?.lowRank != nil, modules[.head]?.parts[.weight] == nil
+        if let table = weights.embedding?.table, weights.embedding?.lowRank != nil,
+            modules[.head]?.parts[.weight] == nil
         {
             if weights.head == nil { weights.head = LinearUpdate() }
             weights.head?.weight = table

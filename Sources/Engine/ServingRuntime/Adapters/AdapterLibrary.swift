@@ -268,7 +268,7 @@ public final class AdapterLibrary: Sendable {
         case .single: return AdapterParts(weights[0], of: model.weights)
         case .merged(let merge):
             let merged = try AdapterCombination.combine(
-                weights, merge, loraxCompatible: options.isLoRAXCompatible, seed: Self.seed(merge))
+                weights, merge, loraxCompatible: options.isLoRAXCompatible, seed: merge.seed)
             return AdapterParts(merged, of: model.weights)
         }
     }
@@ -316,11 +316,12 @@ public final class AdapterLibrary: Sendable {
         }
         return AdapterKey(text)
     }
+}
 
+extension AdapterMerge {
     /// The random numbers of a merge follow from what is merged, so that every replica makes the same weights (FNV-1a).
-    private static func seed(_ merge: AdapterMerge) -> UInt64 {
-        let text = "\(merge.ids),\(merge.weights),\(merge.density)"
-        return text.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+    var seed: UInt64 {
+        "\(ids),\(weights),\(density)".utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 }
 
