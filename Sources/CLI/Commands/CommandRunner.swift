@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import ModelHub
+import ServingAdapters
 import ServingModelFiles
 import ServingModels
 import ServingRuntime
@@ -66,6 +67,10 @@ public enum CommandRunner {
         if let error = error as? ModelHubError {
             report("pbctl: \(error.description.onOneLine)")
             return status(of: error)
+        }
+        if let error = error as? AdapterError {
+            report("pbctl: \(error.message.onOneLine)")
+            return error.code == .unavailable ? ExitStatus.tryAgain : ExitStatus.failed
         }
         if isOurs {
             report("pbctl: \(String(describing: error).onOneLine)")
