@@ -81,7 +81,7 @@ extension AdapterFolder {
         if let baseModel = summary.baseModel { object["base_model"] = .string(baseModel) }
         object["rank"] = number(summary.rank)
         object["max_rank"] = number(summary.maxRank)
-        object["alpha"] = .double(summary.alpha)
+        object["alpha"] = .number(summary.alpha)
         object["modules"] = texts(summary.modules)
         if !config.modulesToSave.isEmpty { object["modules_to_save"] = texts(config.modulesToSave) }
         object["tensor_count"] = number(summary.tensorCount)

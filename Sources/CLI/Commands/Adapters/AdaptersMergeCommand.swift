@@ -1,6 +1,6 @@
-import ArgumentParser
+public import ArgumentParser
 import ModelHub
-import ServingAdapters
+public import ServingAdapters
 import ServingModels
 import ServingTensors
 import Terminal
@@ -132,5 +132,5 @@ enum MergedType: String, ExpressibleByArgument, CaseIterable {
     }
 }
 
-extension AdapterMergeStrategy: @retroactive ExpressibleByArgument {}
-extension MajoritySignMethod: @retroactive ExpressibleByArgument {}
+extension AdapterMergeStrategy: ExpressibleByArgument {}
+extension MajoritySignMethod: ExpressibleByArgument {}
