@@ -66,8 +66,8 @@ extension AdapterDifference {
             var object = JSONObject([("tensor", .string(tensor.name))])
             object["first"] = tensor.firstForm.map { .string($0) } ?? .null
             object["second"] = tensor.secondForm.map { .string($0) } ?? .null
-            object["difference_norm"] = tensor.differenceNorm.map { .number($0) }
-            object["first_norm"] = tensor.firstNorm.map { .number($0) }
+            object["difference_norm"] = tensor.differenceNorm.map { $0.isFinite ? .number($0) : .null }
+            object["first_norm"] = tensor.firstNorm.map { $0.isFinite ? .number($0) : .null }
             return JSONValue.object(object)
         }
         return .object(

@@ -1,7 +1,9 @@
 public import ArgumentParser
 import ModelHub
 public import ServingAdapters
+import ServingJSON
 import ServingModels
+import ServingRuntime
 import ServingTensors
 import Terminal
 
@@ -75,12 +77,14 @@ struct AdaptersMergeCommand: AsyncParsableCommand {
         var folders: [AdapterFolder] = []
         for id in adapter { folders.append(try AdapterFolder(path: await AdapterOptions.location(of: id).folder)) }
         let bar = ProgressBar(title: "merging")
+        // Bars count bytes, the writer counts tensors.
+        let bytes = Int64(try ModelSummary(path: base).json["weight_bytes"]?.intValue ?? 0)
         let (isCompatible, seed) = (loraxCompat, seed)
         let adapters = folders
         let result: MergedModelWriter.Result
         do {
             result = try MergedModelWriter.write(basePath: base, type: type?.tensorType, to: out) { done, total in
-                bar.update(completed: Int64(done), total: Int64(total))
+                bar.update(completed: bytes / Int64(max(total, 1)) * Int64(done), total: bytes)
             } adapter: { (config, weights) throws(AdapterError) in
                 var updates: [AdapterWeights] = []
                 for folder in adapters { updates.append(try folder.weights(for: config, base: weights)) }
