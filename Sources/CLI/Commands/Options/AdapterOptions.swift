@@ -1,63 +1,106 @@
 import ArgumentParser
-import Glibc
 import ModelHub
 import ServingAdapters
+import ServingJSON
+import ServingRuntime
 
-/// Which LoRA adapter to apply.
+/// Which LoRA adapter a command runs with.
 struct AdapterOptions: ParsableArguments {
     @Option(
-        name: .long,
         help: ArgumentHelp(
-            "A LoRA adapter: a PEFT folder, name[/version] of an added one, or hf:owner/name[@revision].",
-            valueName: "adapter"), completion: .directory)
+            "A LoRA adapter: a PEFT folder, name/version in the registry, or hf:owner/name.", valueName: "adapter"),
+        completion: .directory)
     var adapter: String?
 
-    /// The adapter that the options mean and what finds it, or nil for the bare model.
-    func selection() throws -> (selection: AdapterSelection, locator: AdapterLocator)? {
-        guard let adapter else { return nil }
-        return (try Self.selection(of: adapter), try Self.locator())
+    @Flag(help: "Merge adapters with LoRAX's arithmetic instead of PEFT's.")
+    var loraxCompat = false
+
+    /// What the option asks for; nil for the model alone.
+    var selection: AdapterSelection? { adapter.map { Self.selection(of: $0) } }
+
+    /// Where commands look for adapters: any folder, the registry, the hub.
+    func libraryOptions() throws -> AdapterLibrary.Options {
+        AdapterLibrary.Options(locator: try Self.locator(), isLoRAXCompatible: loraxCompat)
     }
 
-    /// What a text means: `hf:owner/name[@revision]`, a path, or a name in the registry.
-    ///
-    /// A path begins with `/`, `.` or `~`. Other texts are the registry's names first; where it has none of that name, a
-    /// folder of that path will do.
-    static func selection(of text: String) throws -> AdapterSelection {
-        let (id, source) = try place(of: text)
-        return AdapterSelection(.single(id), source: source)
+    /// Takes an adapter, if one is asked for.
+    func acquire(_ model: LocalModel) async throws -> AdapterLease? {
+        guard let selection else { return nil }
+        return try await model.adapters.acquire(selection)
     }
 
-    /// What finds the adapters of commands: any folder, this user's registry, the hub of the environment.
+    /// Finds adapters for a command.
     static func locator() throws -> AdapterLocator {
         let directories = try PbctlDirectories()
         return AdapterLocator(
-            allowsAnyPath: true, registry: AdapterStore(directories), hub: try HubClient(),
+            allowsAnyPath: true, registry: AdapterStore(directories), hub: try? HubClient(),
             cache: directories.adapterCache)
+    }
+
+    /// What a person means by a text: `hf:` is the hub, a folder that is there or a path is local, all else the registry.
+    static func selection(of text: String) -> AdapterSelection {
+        let (id, source) = identity(of: text)
+        return AdapterSelection(.single(id), source: source)
     }
 
     /// The folder of an adapter, fetched where it has to be.
     static func location(of text: String) async throws -> AdapterLocation {
-        let (id, source) = try place(of: text)
+        let (id, source) = identity(of: text)
+        // Asked directly, the registry's errors have hints for the person at this machine.
+        if source == .pbase { return AdapterLocation(folder: try AdapterStore(PbctlDirectories()).resolve(id).folder) }
         return try await locator().locate(id, source: source, token: nil)
     }
 
-    private static func place(of text: String) throws -> (id: String, source: AdapterSource) {
-        switch try ModelReference.parse(text) {
-        case .hub(let reference): return (String(reference.description.dropFirst("hf:".count)), .hub)
-        case .path(let path) where ["/", ".", "~"].contains(where: path.hasPrefix): return (expanded(path), .local)
-        case .path(let name), .name(let name):
-            let registry = AdapterStore(try PbctlDirectories())
-            do throws(ModelHubError) {
-                return (try registry.resolve(name).id, .pbase)
-            } catch {
-                if [.notFound, .badReference].contains(error.code), access(name, F_OK) == 0 { return (name, .local) }
-                throw error
-            }
-        }
+    private static func identity(of text: String) -> (id: String, source: AdapterSource) {
+        if text.hasPrefix("hf:") { return (String(text.dropFirst(3)), .hub) }
+        let path = TextFile.expanded(text)
+        let isPath = path.hasPrefix("/") || path.hasPrefix(".") || TextFile.isFolder(path)
+        return isPath ? (path, .local) : (text, .pbase)
     }
 
-    private static func expanded(_ path: String) -> String {
-        guard path.hasPrefix("~/"), let home = ProcessEnvironment.value("HOME") else { return path }
-        return home + path.dropFirst()
+    /// What a row of a batch asks for: `adapter`, a text as above, or `merged_adapters`, an object as LoRAX takes it.
+    static func selection(ofRow object: JSONObject) throws -> AdapterSelection? {
+        let adapter = object["adapter"].flatMap { $0.isNull ? nil : $0 }
+        let merged = object["merged_adapters"].flatMap { $0.isNull ? nil : $0 }
+        guard adapter == nil || merged == nil else {
+            throw RowError("adapter and merged_adapters can't be given together")
+        }
+        if let adapter {
+            guard let text = adapter.stringValue, !text.isEmpty else { throw RowError("adapter: expected a text") }
+            return selection(of: text)
+        }
+        return try merged.map(selection(ofMerge:))
+    }
+
+    private static func selection(ofMerge value: JSONValue) throws -> AdapterSelection {
+        func wrong(_ field: String, _ expected: String) -> RowError {
+            RowError("merged_adapters.\(field): expected \(expected)")
+        }
+        let texts = value["ids"]?.arrayValue?.map(\.stringValue)
+        guard let texts, !texts.isEmpty, !texts.contains(nil) else { throw wrong("ids", "a list of adapters") }
+        let weights = value["weights"]?.arrayValue?.map(\.doubleValue) ?? texts.map { _ in 1 }
+        guard !weights.contains(nil) else { throw wrong("weights", "a list of numbers") }
+        let identities = texts.compactMap { $0 }.map(identity(of:))
+        guard let source = identities.first?.source, identities.allSatisfy({ $0.source == source }) else {
+            throw wrong("ids", "adapters of one kind: all folders, all of the registry or all of the hub")
+        }
+        var merge = AdapterMerge(ids: identities.map(\.id), weights: weights.compactMap { $0 })
+        if let strategy = value["merge_strategy"], !strategy.isNull {
+            guard let known = strategy.stringValue.flatMap(AdapterMergeStrategy.init(rawValue:)) else {
+                throw wrong("merge_strategy", "one of \(AdapterMergeStrategy.allCases.map(\.rawValue))")
+            }
+            merge.strategy = known
+        }
+        if let density = value["density"], !density.isNull {
+            guard let number = density.doubleValue else { throw wrong("density", "a number") }
+            merge.density = number
+        }
+        if let method = value["majority_sign_method"], !method.isNull {
+            guard let known = method.stringValue.flatMap(MajoritySignMethod.init(rawValue:)) else {
+                throw wrong("majority_sign_method", "total or frequency")
+            }
+            merge.majoritySignMethod = known
+        }
+        return AdapterSelection(.merged(merge), source: source)
     }
 }

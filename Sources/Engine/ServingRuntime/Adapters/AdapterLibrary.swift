@@ -324,16 +324,3 @@ extension AdapterMerge {
         "\(ids),\(weights),\(density)".utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
     }
 }
-
-extension AdapterSelection {
-    /// The ids in it.
-    var ids: [String] {
-        switch choice {
-        case .single(let id): [id]
-        case .merged(let merge): merge.ids
-        }
-    }
-
-    /// The ids joined by commas.
-    var name: String { ids.joined(separator: ",") }
-}
