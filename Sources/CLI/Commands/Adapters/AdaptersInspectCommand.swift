@@ -12,8 +12,8 @@ struct AdaptersInspectCommand: AsyncParsableCommand {
         commandName: "inspect",
         abstract: "Say what an adapter is made of, and whether it fits a model.",
         discussion: """
-            Checks the files, and for an added adapter their checksums. With --model it also checks that every tensor has
-            its place in that model; if not, the command fails and says why.
+            Checks the files, and for an added adapter their checksums. With --model it also checks that every tensor
+            has its place in that model; if not, the command fails and says why.
 
             EXAMPLES:
               pbctl adapters inspect ./my-adapter
