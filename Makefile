@@ -4,7 +4,7 @@ DESTDIR ?=
 SWIFT_FORMAT = swift format lint --strict --configuration .swift-format -r Sources Tests Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help build release test check fmt bench-cpu fuzz man completions docs install clean
+.PHONY: help build release test check fmt bench-cpu bench-adapters fuzz man completions docs install clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -29,6 +29,9 @@ fmt: ## Format all Swift files in place
 bench-cpu: ## Measure beside llama.cpp (LLAMA_BIN=its binaries)
 	./scripts/bench-cpu
 
+bench-adapters: ## Measure what many adapters cost, beside llama.cpp (LLAMA_BIN=its binaries)
+	./scripts/bench-adapters
+
 fuzz: ## Fuzz the readers of untrusted files, 60 s each
 	./scripts/fuzz
 
@@ -48,4 +51,4 @@ install: release ## Install under PREFIX (/usr/local)
 	install -D -m 644 completions/pbctl.fish "$(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/pbctl.fish"
 
 clean: ## Remove what was built
-	rm -rf .build .build-fuzz
+	rm -rf .build .build-fuzz .build-bench .build-clients

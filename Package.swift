@@ -53,7 +53,10 @@ let engine: [Target] = [
 
 let control: [Target] = [
     .target(name: "CCurl", path: "Sources/Control/CCurl"),
-    target("Control", "ModelHub", ["CCurl", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
+    target(
+        "Control", "ModelHub",
+        ["CCurl", "ServingAdapters", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
+    target("Control", "LoadGenerator", ["CCurl", "ServingJSON"]),
 ]
 
 let commandLine: [Target] = [
@@ -62,7 +65,9 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "ModelHub", "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON",
+            argumentParser, "LoadGenerator", "ModelHub", "ServingAdapters", "ServingChatTemplates", "ServingCPU",
+            "ServingEngine",
+            "ServingJSON",
             "ServingModelFiles", "ServingModels", "ServingRuntime", "ServingTensors", "ServingTokenizers", "Terminal",
         ]),
     .executableTarget(
@@ -86,11 +91,21 @@ let testing: [Target] = [
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
     tests(
         "ServingRuntimeTests",
-        ["ServingRuntime", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingTensors", "ServingTokenizers"]),
+        [
+            "ServingAdapters", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingRuntime",
+            "ServingTensors", "ServingTokenizers",
+        ]),
     tests("EndToEndTests", []),
-    tests("ModelHubTests", ["ModelHub", .product(name: "Crypto", package: "swift-crypto")]),
+    tests("LoadGeneratorTests", ["LoadGenerator", "ServingJSON"]),
+    tests(
+        "ModelHubTests", ["ModelHub", "ServingAdapters", .product(name: "Crypto", package: "swift-crypto")]),
     tests("TerminalTests", ["Terminal"]),
-    tests("CommandsTests", ["Commands", argumentParser, "ServingEngine", "ServingJSON", "ServingTensors", "Terminal"]),
+    tests(
+        "CommandsTests",
+        [
+            "Commands", argumentParser, "ModelHub", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors",
+            "Terminal",
+        ]),
 ]
 
 let package = Package(

@@ -6,7 +6,8 @@ import Testing
 struct CommandLineTests {
     @Test(arguments: [
         [], ["prompt"], ["chat"], ["tokenize"], ["models"], ["models", "pull"], ["models", "list"], ["engine"],
-        ["engine", "logprobs"], ["engine", "render-chat"], ["bench", "engine"], ["doctor"], ["completions"],
+        ["engine", "logprobs"], ["engine", "render-chat"], ["bench", "engine"], ["bench", "serve"], ["doctor"],
+        ["completions"],
     ])
     func helpShowsAnExample(command: [String]) throws {
         let run = try ProgramRun(command + ["--help"])
@@ -20,6 +21,13 @@ struct CommandLineTests {
         (["prompt", "--modle", "x"], "--model"), (["prompt", "--temperature", "-1", "hi"], "--option=-1"),
         (["tokenize", "--jsonl", "text"], "leave out the text"), (["prompt", "--batch", "f", "hi"], "--batch"),
         (["engine", "logprobs", "--top=-1"], "--top"), (["bench", "engine", "--streams", "0"], "--streams"),
+        (["bench", "serve", "--url", "x"], "http://127.0.0.1:8080"), (["bench", "serve"], "--url"),
+        (["bench", "serve", "--url", "http://127.0.0.1", "--requests", "0"], "--requests 0"),
+        (["bench", "serve", "--url", "http://127.0.0.1", "--concurrency", "99999999"], "--concurrency"),
+        (["bench", "serve", "--url", "http://127.0.0.1", "--rate", "nan"], "--rate"),
+        (["bench", "serve", "--url", "http://127.0.0.1", "--prompt-tokens", "uniform:9,1"], "uniform:LOW,HIGH"),
+        (["bench", "serve", "--url", "http://127.0.0.1", "--popularity", "skewed"], "zipf:EXPONENT"),
+        (["bench", "serve", "--url", "http://127.0.0.1", "--header", "x"], "NAME: VALUE"),
         (["completions", "tcsh"], "tcsh"), (["prompt", "--device", "cuda", "hi"], "cpu"),
     ])
     func mistakesAreOneLineWithAHint(arguments: [String], hint: String) throws {
@@ -35,6 +43,13 @@ struct CommandLineTests {
         let run = try ProgramRun(["prompt", "--model", model, "hi"])
         #expect(run.status == 1)
         #expect(run.complainsOnOneLine, "\(run.error)")
+    }
+
+    @Test func aServerThatIsNotThereIsUnreachable() throws {
+        // Port 9 (discard) of this machine: nobody has listened there for decades.
+        let run = try ProgramRun(["bench", "serve", "--url", "http://127.0.0.1:9", "--requests", "1"])
+        #expect(run.status == 69)
+        #expect(run.complainsOnOneLine && run.output.isEmpty, "\(run.error)")
     }
 
     @Test func templateThatNeverEndsIsStopped() throws {

@@ -37,6 +37,8 @@ final class LoopbackHub: Sendable {
         var requests: [Request] = []
         var commit = "0123456789abcdef0123456789abcdef01234567"
         var onFile: (@Sendable () -> Void)?
+        /// Tokens that may see the files; nil for everybody.
+        var tokens: Set<String>?
     }
 
     let port: UInt16
@@ -89,12 +91,21 @@ final class LoopbackHub: Sendable {
         }
     }
 
+    /// Makes the repository private to some tokens.
+    func admit(_ tokens: Set<String>) { state.withLock { $0.tokens = tokens } }
+
     func onEachFile(_ body: @escaping @Sendable () -> Void) { state.withLock { $0.onFile = body } }
 
     private func serve(_ connection: Int32) {
         defer { close(connection) }
         guard let request = Self.readRequest(connection) else { return }
         state.withLock { $0.requests.append(request) }
+        if let tokens = state.withLock({ $0.tokens }),
+            !tokens.contains(String((request.fields["authorization"] ?? "").dropFirst("Bearer ".count)))
+        {
+            send(connection, 401, [], [])
+            return
+        }
         if request.path.hasPrefix("/api/models/") {
             if let fault = state.withLock({ $0.listFaults.isEmpty ? nil : $0.listFaults.removeFirst() }) {
                 guard case .status(let status, let lines) = fault else { return }

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import ModelHub
+import ServingAdapters
 import ServingModelFiles
 import ServingModels
 import ServingRuntime
@@ -63,6 +64,7 @@ public enum CommandRunner {
     private static func reportParsing(_ error: any Error) -> Int32 {
         let isOurs =
             error is ModelFileError || error is ModelError || error is RuntimeError || error is ModelHubError
+            || error is AdapterError
         if let error = error as? ModelHubError {
             report("pbctl: \(error.description.onOneLine)")
             return status(of: error)

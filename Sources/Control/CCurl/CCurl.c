@@ -25,7 +25,26 @@ static struct {
     int (*url_set)(void *, int, const char *, unsigned);
     int (*url_get)(void *, int, char **, unsigned);
     void (*free)(void *);
+    void *(*multi_init)(void);
+    int (*multi_cleanup)(void *);
+    int (*multi_setopt)(void *, int, ...);
+    int (*multi_add_handle)(void *, void *);
+    int (*multi_remove_handle)(void *, void *);
+    int (*multi_perform)(void *, int *);
+    int (*multi_wait)(void *, void *, unsigned, int, int *);
+    void *(*multi_info_read)(void *, int *);
 } curl;
+
+// A message of curl_multi_info_read (struct CURLMsg).
+struct message {
+    int what;
+    void *easy;
+    union {
+        void *other;
+        int code;
+    } data;
+};
+enum { MESSAGE_DONE = 1, MULTI_OPTION_CONNECTION_COUNT = 6 };
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 static bool is_loaded = false;
@@ -61,7 +80,15 @@ static void load(void) {
         !find(library, "curl_slist_append", &curl.slist_append) ||
         !find(library, "curl_slist_free_all", &curl.slist_free_all) || !find(library, "curl_url", &curl.url) ||
         !find(library, "curl_url_cleanup", &curl.url_cleanup) || !find(library, "curl_url_set", &curl.url_set) ||
-        !find(library, "curl_url_get", &curl.url_get) || !find(library, "curl_free", &curl.free)) {
+        !find(library, "curl_url_get", &curl.url_get) || !find(library, "curl_free", &curl.free) ||
+        !find(library, "curl_multi_init", &curl.multi_init) ||
+        !find(library, "curl_multi_cleanup", &curl.multi_cleanup) ||
+        !find(library, "curl_multi_setopt", &curl.multi_setopt) ||
+        !find(library, "curl_multi_add_handle", &curl.multi_add_handle) ||
+        !find(library, "curl_multi_remove_handle", &curl.multi_remove_handle) ||
+        !find(library, "curl_multi_perform", &curl.multi_perform) ||
+        !find(library, "curl_multi_wait", &curl.multi_wait) ||
+        !find(library, "curl_multi_info_read", &curl.multi_info_read)) {
         return;
     }
     const long everything = 3;  // CURL_GLOBAL_ALL: TLS and sockets
@@ -109,6 +136,38 @@ const char *ccurl_info_string(void *easy, int info) {
 
 const char *ccurl_error_text(int code) { return curl.easy_strerror(code); }
 
+void *ccurl_multi_create(long connection_count) {
+    void *multi = curl.multi_init();
+    if (multi != NULL) curl.multi_setopt(multi, MULTI_OPTION_CONNECTION_COUNT, connection_count);
+    return multi;
+}
+
+void ccurl_multi_free(void *multi) { curl.multi_cleanup(multi); }
+bool ccurl_multi_add(void *multi, void *easy) { return curl.multi_add_handle(multi, easy) == 0; }
+bool ccurl_multi_remove(void *multi, void *easy) { return curl.multi_remove_handle(multi, easy) == 0; }
+
+bool ccurl_multi_perform(void *multi) {
+    int running = 0;
+    return curl.multi_perform(multi, &running) == 0;
+}
+
+bool ccurl_multi_wait(void *multi, int milliseconds) {
+    int ready = 0;
+    return curl.multi_wait(multi, NULL, 0, milliseconds, &ready) == 0;
+}
+
+void *ccurl_multi_next_ended(void *multi, int *code) {
+    int left = 0;
+    const struct message *message;
+    while ((message = curl.multi_info_read(multi, &left)) != NULL) {
+        if (message->what == MESSAGE_DONE) {
+            *code = message->data.code;
+            return message->easy;
+        }
+    }
+    return NULL;
+}
+
 void *ccurl_list_append(void *list, const char *text) { return curl.slist_append(list, text); }
 void ccurl_list_free(void *list) { curl.slist_free_all(list); }
 
@@ -154,6 +213,15 @@ SAME(CCURL_OPTION_LOW_SPEED_TIME, CURLOPT_LOW_SPEED_TIME);
 SAME(CCURL_OPTION_PROTOCOLS, 181);  // CURLOPT_PROTOCOLS; its name is deprecated, the number stays
 SAME(CCURL_OPTION_CA_FILE, CURLOPT_CAINFO);
 SAME(CCURL_OPTION_BUFFER_SIZE, CURLOPT_BUFFERSIZE);
+SAME(CCURL_OPTION_TIMEOUT_MS, CURLOPT_TIMEOUT_MS);
+SAME(CCURL_OPTION_HTTP_VERSION, CURLOPT_HTTP_VERSION);
+SAME(CCURL_OPTION_NO_PROXY, CURLOPT_NOPROXY);
+SAME(CCURL_HTTP_VERSION_1_1, CURL_HTTP_VERSION_1_1);
+SAME(MESSAGE_DONE, CURLMSG_DONE);
+SAME(MULTI_OPTION_CONNECTION_COUNT, CURLMOPT_MAXCONNECTS);
+SAME(sizeof(struct message), sizeof(CURLMsg));
+SAME(offsetof(struct message, easy), offsetof(CURLMsg, easy_handle));
+SAME(offsetof(struct message, data), offsetof(CURLMsg, data));
 SAME(CCURL_PROTOCOL_HTTP, CURLPROTO_HTTP);
 SAME(CCURL_PROTOCOL_HTTPS, CURLPROTO_HTTPS);
 SAME(CCURL_INFO_RESPONSE_CODE, CURLINFO_RESPONSE_CODE);

@@ -30,6 +30,9 @@ struct ContentDigest {
         }
     }
 
+    /// SHA-256 of a text, in lower-case hexadecimal.
+    static func text(of text: String) -> String { self.text(SHA256.hash(data: Array(text.utf8))) }
+
     private static func text(_ digest: some Sequence<UInt8>) -> String {
         let digits = Array("0123456789abcdef".utf8)
         return String(decoding: digest.flatMap { [digits[Int($0 >> 4)], digits[Int($0 & 15)]] }, as: UTF8.self)

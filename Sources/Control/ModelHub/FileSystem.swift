@@ -43,6 +43,10 @@ enum FileSystem {
 
     static func isDirectory(_ path: String) -> Bool { status(path).map { $0.st_mode & S_IFMT == S_IFDIR } ?? false }
     static func isFile(_ path: String) -> Bool { status(path).map { $0.st_mode & S_IFMT == S_IFREG } ?? false }
+    static func isLink(_ path: String) -> Bool {
+        var status = stat()
+        return lstat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFLNK
+    }
     static func size(_ path: String) -> Int64? { isFile(path) ? status(path).map { Int64($0.st_size) } : nil }
 
     /// Bytes that this user may still write on the disk of a path, or nil where that is not known.

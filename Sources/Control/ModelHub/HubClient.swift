@@ -62,6 +62,16 @@ public struct HubClient: Sendable {
             certificateFile: value("SSL_CERT_FILE"))
     }
 
+    /// The same client with another access token.
+    /// - Throws: `.badReference` for a token with characters that none has.
+    func with(token: String) throws(ModelHubError) -> HubClient {
+        var client = try HubClient(
+            endpoint: endpoint, token: token, userAgent: userAgent, certificateFile: certificateFile)
+        (client.timeouts, client.maximumFailures) = (timeouts, maximumFailures)
+        (client.pause, client.writer, client.freeBytes) = (pause, writer, freeBytes)
+        return client
+    }
+
     /// Fetches a model into the store, or finds that its newest commit is there.
     ///
     /// Files arrive as `.part`, are checked, made durable and renamed; the manifest comes last. After an interruption,
@@ -105,21 +115,26 @@ enum BlockingThread {
 
     static func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
         await withCheckedContinuation { continuation in
-            let work = Work { continuation.resume(returning: body()) }
-            var thread = pthread_t()
-            let context = Unmanaged.passRetained(work)
-            let status = pthread_create(
-                &thread, nil,
-                { context in
-                    if let context { Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body() }
-                    return nil
-                }, context.toOpaque())
-            if status == 0 {
-                pthread_detach(thread)
-            } else {
-                // No thread to be had: this one has to do.
-                context.takeRetainedValue().body()
-            }
+            start { continuation.resume(returning: body()) }
+        }
+    }
+
+    /// Runs a body in a thread and does not wait for it.
+    static func start(_ body: @escaping @Sendable () -> Void) {
+        let work = Work(body)
+        var thread = pthread_t()
+        let context = Unmanaged.passRetained(work)
+        let status = pthread_create(
+            &thread, nil,
+            { context in
+                if let context { Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body() }
+                return nil
+            }, context.toOpaque())
+        if status == 0 {
+            pthread_detach(thread)
+        } else {
+            // No thread to be had: this one has to do.
+            context.takeRetainedValue().body()
         }
     }
 }

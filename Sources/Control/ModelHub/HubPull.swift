@@ -2,23 +2,32 @@ import Glibc
 
 /// One pull, from the file list to the manifest. Runs in a thread of its own.
 final class HubPull {
+    /// What a repository is pulled for.
+    enum Content {
+        case model
+        /// A LoRA adapter's files and nothing else.
+        case adapter
+    }
+
     private let client: HubClient
     private let store: ModelStore
     private let reference: HubReference
     private let wantedName: String?
+    private let content: Content
     private let cancellation: CancellationFlag
     private let onEvent: (PullEvent) -> Void
     private var totalBytes: Int64?
     private var completedBytes: Int64 = 0
 
     init(
-        client: HubClient, store: ModelStore, reference: HubReference, name: String?, cancellation: CancellationFlag,
-        onEvent: @escaping (PullEvent) -> Void
+        client: HubClient, store: ModelStore, reference: HubReference, name: String?, content: Content = .model,
+        cancellation: CancellationFlag, onEvent: @escaping (PullEvent) -> Void
     ) {
         self.client = client
         self.store = store
         self.reference = reference
         wantedName = name
+        self.content = content
         self.cancellation = cancellation
         self.onEvent = onEvent
     }
@@ -28,7 +37,11 @@ final class HubPull {
         try store.prepare()
         onEvent(.resolving(reference))
         let snapshot = try fetchSnapshot()
-        let selection = try PullSelection(of: snapshot, for: reference)
+        let selection =
+            switch content {
+            case .model: try PullSelection(of: snapshot, for: reference)
+            case .adapter: try PullSelection(adapterOf: snapshot, for: reference)
+            }
         let source = reference.naming(selection.format == .gguf ? selection.files[0].path : nil).description
         for name in names(for: selection) {
             let lock = try lock(name)
@@ -97,7 +110,9 @@ final class HubPull {
             location: selection.format == .gguf ? "\(commit)/\(selection.files[0].path)" : commit, files: stored,
             addedAt: Int64(time(nil)))
         try store.write(manifest)
-        store.removeOtherSnapshots(of: name, than: commit)
+        // Somebody may be about to open the adapter's commit before this one.
+        store.removeOtherSnapshots(
+            of: name, than: [commit] + (content == .adapter ? [old?.commit].compactMap(\.self) : []))
         return manifest.model(in: folder)
     }
 

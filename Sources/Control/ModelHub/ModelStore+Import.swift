@@ -57,14 +57,15 @@ extension ModelStore {
         var done: Int64 = 0
         for file in model.files {
             let path = model.format == .gguf ? source : source + "/" + file.path
-            try copy(path, to: target + "/" + file.path, cancellation) { bytes in
+            try Self.copy(path, to: target + "/" + file.path, cancellation) { bytes in
                 done += bytes
                 onProgress(done, total)
             }
         }
     }
 
-    private func copy(
+    /// Copies a file and makes the copy durable; it appears under its name when it is whole.
+    static func copy(
         _ path: String, to target: String, _ cancellation: CancellationFlag, _ onBytes: (Int64) -> Void
     ) throws(ModelHubError) {
         let input = open(path, O_RDONLY | O_CLOEXEC)

@@ -240,8 +240,8 @@ extension ModelStore {
     }
 
     /// Removes the files of earlier commits. Whoever has them mapped keeps them until it ends.
-    func removeOtherSnapshots(of name: String, than commit: String) {
-        for entry in FileSystem.names(in: folder(of: name)) ?? [] where entry != commit {
+    func removeOtherSnapshots(of name: String, than commits: [String]) {
+        for entry in FileSystem.names(in: folder(of: name)) ?? [] where !commits.contains(entry) {
             let path = folder(of: name) + "/" + entry
             if FileSystem.isDirectory(path) { _ = try? FileSystem.removeTree(path) }
         }

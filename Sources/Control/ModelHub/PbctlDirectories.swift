@@ -56,6 +56,10 @@ public struct PbctlDirectories: Sendable, Equatable {
 
     /// The folder of the local model store.
     public var models: String { data + "/models" }
+    /// The folder of the local registry of adapters.
+    public var adapters: String { data + "/adapters" }
+    /// The folder of adapters fetched from a hub for a request; may be emptied at any time.
+    public var adapterCache: String { cache + "/adapters" }
 
     /// Home of the process's user in the password database, or nil.
     public static let homeOfUser: @Sendable () -> String? = {

@@ -20,6 +20,23 @@ struct PullSelection: Equatable {
         format = .gguf
     }
 
+    /// Chooses the files of a LoRA adapter: its config, its weights and a tokenizer of its own.
+    init(adapterOf snapshot: HubSnapshot, for reference: HubReference) throws(ModelHubError) {
+        let repository = "\(reference.owner)/\(reference.name)"
+        if let file = reference.file {
+            throw ModelHubError(.badReference, "\(file): an adapter is a whole repository, not one file")
+        }
+        let names = snapshot.files.map(\.path)
+        if let missing = AdapterFiles.required.first(where: { !names.contains($0) }) {
+            if missing == AdapterFiles.weights, names.contains(where: Self.isPickle) {
+                throw Self.pickleError(repository)
+            }
+            throw ModelHubError(.unsupported, "\(repository) is no LoRA adapter: it has no \(missing)")
+        }
+        files = snapshot.files.filter { AdapterFiles.isWanted($0.path) }
+        format = .safetensors
+    }
+
     /// Quantisations in the order in which one is taken when none is asked for: good for their size first.
     private static let preference = [
         "Q4_K_M", "Q4_K_S", "Q4_1", "Q4_0", "Q5_K_M", "Q5_K_S", "Q5_1", "Q5_0", "Q6_K", "Q8_0", "Q3_K_L", "Q3_K_M",

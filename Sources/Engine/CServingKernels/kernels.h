@@ -40,6 +40,15 @@ typedef struct {
     uint8_t *scratch;
 } sk_attention_part;
 
+// An update applied to the rows of one tile.
+typedef struct {
+    const sk_update *update;
+    const float *input;       // (tokens, columns)
+    const float *shrunk;      // (tokens, SK_UPDATE_RANK_LIMIT) where known, else NULL
+    int columns, tokens;
+    float *output;            // (tokens, out)
+} sk_update_part;
+
 struct sk_kernels {
     const char *name;
     // A group of n <= 8 rows of activations.
@@ -53,6 +62,10 @@ struct sk_kernels {
     // Keys and values of some tokens of one sequence and one KV head.
     void (*store)(const sk_store_part *part);
     void (*attend)(const sk_attention_part *part);
+    void (*update)(const sk_update_part *part);
+    float (*quantize_row)(const float *x, int count, uint8_t *output);
+    void (*add_row)(const float *term, float factor, float *sum, int count);
+    float (*square_sum)(const float *x, int count);
     // One row's partial results, `stride` floats apart, to its output.
     void (*merge)(const float *partials, int count, size_t stride, int head_dimension, float *output);
 };

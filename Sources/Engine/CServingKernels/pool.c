@@ -178,7 +178,7 @@ int sk_pool_thread_count(const sk_pool *pool) { return pool->thread_count; }
 
 void sk_pool_run(sk_pool *pool, int chunk_count, sk_pool_body body, void *context) {
     if (chunk_count <= 0) return;
-    if (chunk_count == 1 || pool->thread_count == 1) {
+    if (pool == NULL || chunk_count == 1 || pool->thread_count == 1) {
         for (int i = 0; i < chunk_count; i++) body(context, i, 0);
         return;
     }

@@ -14,6 +14,8 @@ public struct AdapterError: Error, Equatable, Sendable, CustomStringConvertible 
         case incompatible
         /// A download failed; it may succeed later.
         case unavailable
+        /// The caller gave up.
+        case cancelled
         /// It is larger than the memory for adapters.
         case outOfMemory
     }

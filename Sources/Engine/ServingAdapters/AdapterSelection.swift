@@ -65,6 +65,17 @@ public struct AdapterSelection: Sendable, Hashable {
     public var choice: Choice
     /// Where its ids lead.
     public var source: AdapterSource
+    /// The ids in it.
+    public var ids: [String] {
+        switch choice {
+        case .single(let id): [id]
+        case .merged(let merge): merge.ids
+        }
+    }
+
+    /// The ids joined by commas.
+    public var name: String { ids.joined(separator: ",") }
+
     /// Credential of the hub; part of the identity, so that nobody uses what they could not have fetched.
     public var token: String?
 

@@ -32,6 +32,7 @@ extension CPUBackend {
                 + "\(parameters.headCount) heads of \(layout.headDimension), \(layout.headCount) of them stored")
         try check(cache, layer: layer)
         try resize(output, rowCount: queries.rowCount, width: queries.width)
+        output.isGathered = queries.isGathered
         var shape = cache.layer(layer)
         var attention = sk_attention(
             heads: Int32(parameters.headCount), scale: parameters.softmaxScale, cap: parameters.softCap ?? 0,

@@ -26,12 +26,7 @@ extension CPUBackend {
 
     /// Decodes a vector to float32 and adds `offset`.
     public func makeVector(_ vector: StoredTensor, offset: Float) throws -> CPUVector {
-        var values = [Float](repeating: 0, count: vector.rowCount * vector.columnCount)
-        decode(vector.type, vector.bytes, into: &values)
-        if offset != 0 {
-            for index in values.indices { values[index] += offset }
-        }
-        return CPUVector(values)
+        CPUVector(vector, offset: offset)
     }
 
     /// Keeps the table as it lies in the file; rows are decoded when looked up.
@@ -65,12 +60,5 @@ extension CPUBackend {
     /// Makes an empty cache. P must be a multiple of 16.
     public func makeKVCache(_ layout: KVCacheLayout) throws -> CPUKVCache {
         try CPUKVCache(layout)
-    }
-
-    /// Decodes stored elements of a known type.
-    func decode(_ type: TensorType, _ bytes: UnsafeRawBufferPointer, into values: inout [Float]) {
-        let known = sk_dequantize(
-            type.rawValue, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), &values, values.count)
-        precondition(known, "every TensorType can be decoded")
     }
 }

@@ -16,6 +16,8 @@ extension CPUBackend: Backend {
     public typealias Activation = CPUActivation
     /// See ``Backend``.
     public typealias KVCache = CPUKVCache
+    /// See ``Backend``.
+    public typealias Uploader = CPUUploader
 
     /// Starts a step; see ``Backend``. Runs must follow one another from token 0 on.
     public func begin(_ batch: ForwardBatch) throws {
@@ -46,15 +48,26 @@ extension CPUBackend: Backend {
             blockCounts.append(sequence.blockTable.count)
             next += sequence.blockTable.count
         }
+        try beginAdapters(batch)
     }
 
     /// Looks up the rows of the step's tokens.
     public func embed(_ table: CPUEmbeddingTable, scale: Float, into output: CPUActivation) throws {
+        try resize(output, rowCount: tokenIDs.count, width: table.stored.columnCount)
+        output.isGathered = false
+        try lookUp(table, tokenIDs.indices, scale: scale, into: output)
+        try adaptEmbeddings(scale: scale, output)
+    }
+
+    /// Looks up the rows of some of the step's tokens.
+    func lookUp(
+        _ table: CPUEmbeddingTable, _ rows: Range<Int>, scale: Float, into output: CPUActivation
+    ) throws(CPUBackendError) {
         let stored = table.stored
-        try resize(output, rowCount: tokenIDs.count, width: stored.columnCount)
-        for (row, token) in tokenIDs.enumerated() {
+        for row in rows {
+            let token = tokenIDs[row]
             guard token >= 0, Int(token) < stored.rowCount else {
-                throw CPUBackendError.invalid("token \(token) is outside the vocabulary of \(stored.rowCount)")
+                throw .invalid("token \(token) is outside the vocabulary of \(stored.rowCount)")
             }
             let target = output.elements + row * output.width
             let source = stored.bytes.baseAddress.map { $0 + Int(token) * stored.bytesPerRow }
@@ -68,28 +81,46 @@ extension CPUBackend: Backend {
 
     /// Divides rows by their root mean square and multiplies by the weight.
     public func rmsNorm(
-        _ input: CPUActivation, weight: CPUVector, epsilon: Float, into output: CPUActivation
+        _ input: CPUActivation, weight: CPUVector, slot: Int? = nil, epsilon: Float, into output: CPUActivation
     ) throws {
         try resize(output, rowCount: input.rowCount, width: input.width)
-        try expect(weight.count == input.width, "a norm of \(weight.count) elements for rows of \(input.width)")
-        sk_rms_norm(
-            &context, input.elements, weight.elements, output.elements, Int32(input.rowCount), Int32(input.width),
-            epsilon)
+        output.isGathered = input.isGathered
+        try norm(input, headCount: 1, weight, slot: slot, epsilon, into: output)
     }
 
     /// The same for each head of each row.
-    public func headRMSNorm(_ rows: CPUActivation, headCount: Int, weight: CPUVector, epsilon: Float) throws {
+    public func headRMSNorm(
+        _ rows: CPUActivation, headCount: Int, weight: CPUVector, slot: Int? = nil, epsilon: Float
+    ) throws {
+        try norm(rows, headCount: headCount, weight, slot: slot, epsilon, into: rows)
+    }
+
+    private func norm(
+        _ input: CPUActivation, headCount: Int, _ weight: CPUVector, slot: Int?, _ epsilon: Float,
+        into output: CPUActivation
+    ) throws(CPUBackendError) {
         try expect(
-            headCount > 0 && headCount * weight.count == rows.width,
-            "a norm of \(weight.count) elements for \(headCount) heads in rows of \(rows.width)")
-        sk_rms_norm(
-            &context, rows.elements, weight.elements, rows.elements, Int32(rows.rowCount * headCount),
-            Int32(weight.count), epsilon)
+            headCount > 0 && headCount * weight.count == input.width,
+            "a norm of \(weight.count) elements for \(headCount) heads in rows of \(input.width)")
+        var next = 0
+        func norm(upTo end: Int, _ weight: CPUVector) {
+            let at = next * input.width
+            sk_rms_norm(
+                &context, input.elements + at, weight.elements, output.elements + at, Int32((end - next) * headCount),
+                Int32(weight.count), epsilon)
+            next = end
+        }
+        for span in normSpans(input, slot: slot) {
+            try expect(span.weight.count == weight.count, "an adapter's norm of \(span.weight.count) elements")
+            norm(upTo: span.rows.lowerBound, weight)
+            norm(upTo: span.rows.upperBound, span.weight)
+        }
+        norm(upTo: input.rowCount, weight)
     }
 
     /// Computes several layers of one input in one pass of the threads.
     public func linear(
-        _ input: CPUActivation, _ layers: [LinearLayer<CPUBackend>], into outputs: [CPUActivation]
+        _ input: CPUActivation, _ layers: [LinearLayer<CPUBackend>], slot: Int? = nil, into outputs: [CPUActivation]
     ) throws {
         try expect(layers.count == outputs.count, "\(layers.count) layers, \(outputs.count) outputs")
         var quantized = false
@@ -102,6 +133,7 @@ extension CPUBackend: Backend {
                 layer.bias.map { $0.count == weight.rowCount } ?? true,
                 "a bias of \(layer.bias?.count ?? 0) elements for \(weight.rowCount) rows")
             try resize(output, rowCount: input.rowCount, width: weight.rowCount)
+            output.isGathered = input.isGathered
             quantized = quantized || sk_panel_is_quantized(weight.kind)
         }
         let packed = try packedActivations.reserve(
@@ -120,6 +152,7 @@ extension CPUBackend: Backend {
                 &context, input.elements, Int32(input.rowCount), Int32(input.width), packed, descriptions.baseAddress,
                 Int32(layers.count))
         }
+        if let slot { try adapt(input, layers, slot: slot, outputs) }
     }
 
     /// Rotates each head by its token's position.
@@ -142,6 +175,7 @@ extension CPUBackend: Backend {
     ) throws {
         try expect(gate.rowCount == up.rowCount && gate.width == up.width, "gate and up differ in shape")
         try resize(output, rowCount: gate.rowCount, width: gate.width)
+        output.isGathered = gate.isGathered
         let code: Int32 =
             switch kind {
             case .silu: 0
@@ -161,6 +195,8 @@ extension CPUBackend: Backend {
     public func gather(_ rows: [Int], of input: CPUActivation, into output: CPUActivation) throws {
         try expect(output !== input, "rows cannot be gathered in place")
         try resize(output, rowCount: rows.count, width: input.width)
+        output.isGathered = true
+        gatherAdapters(rows)
         for (index, row) in rows.enumerated() {
             try expect(row >= 0 && row < input.rowCount, "row \(row) of \(input.rowCount)")
             (output.elements + index * input.width).update(from: input.elements + row * input.width, count: input.width)

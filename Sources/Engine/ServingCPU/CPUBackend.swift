@@ -27,6 +27,9 @@ public final class CPUBackend {
     var sequences: [sk_sequence] = []
     var blockTables = Scratch(purpose: "block tables")
     var blockCounts: [Int] = []
+    /// What the step's tokens, and the rows gathered from them, are computed with.
+    var tokenAdapters = StepAdapters()
+    var gatheredAdapters = StepAdapters()
     var packedActivations = Scratch(purpose: "packed activations")
     var attentionScratch = Scratch(purpose: "attention")
     var attentionPartials = Scratch(purpose: "partial attention")

@@ -11,6 +11,25 @@ public final class CPUMatrix {
     let panels: UnsafeMutableRawPointer
     private let owner: PageMemory
 
+    /// Bytes of its panels.
+    var byteCount: Int { sk_panel_bytes(kind, columnCount) * ((rowCount + 15) / 16) }
+
+    /// Packs a float weight into memory of its own, on the calling thread.
+    convenience init(packing weight: StoredTensor) throws(CPUBackendError) {
+        let code = sk_panel_kind_for_type(weight.type.rawValue)
+        precondition(code >= 0, "every TensorType has a panel kind")
+        let kind = sk_panel_kind(UInt32(code))
+        let (rows, columns) = (weight.rowCount, weight.columnCount)
+        let memory = try PageMemory(
+            byteCount: sk_panel_bytes(kind, columns) * ((rows + 15) / 16), purpose: "weight \(weight.name)")
+        var packing = sk_packing(
+            source: weight.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), type: weight.type.rawValue,
+            kind: kind, rows: rows, columns: columns, row_bytes: weight.bytesPerRow,
+            panels: memory.base.assumingMemoryBound(to: UInt8.self))
+        sk_pack(nil, &packing)
+        self.init(rowCount: rows, columnCount: columns, kind: kind, panels: memory.base, owner: memory)
+    }
+
     init(
         rowCount: Int, columnCount: Int, kind: sk_panel_kind, panels: UnsafeMutableRawPointer, owner: PageMemory
     ) {
@@ -32,6 +51,15 @@ public final class CPUVector {
         count = values.count
         elements = .allocate(capacity: max(values.count, 1))
         elements.initialize(from: values, count: values.count)
+    }
+
+    /// Decodes a stored vector and adds `offset`.
+    convenience init(_ vector: StoredTensor, offset: Float) {
+        var values = vector.floats()
+        if offset != 0 {
+            for index in values.indices { values[index] += offset }
+        }
+        self.init(values)
     }
 
     deinit {
@@ -70,6 +98,8 @@ public final class CPUActivation {
     public let rowCapacity: Int
     /// T: rows in use.
     public internal(set) var rowCount = 0
+    /// Whether the rows were gathered from the step's, and what is computed from those.
+    var isGathered = false
     let elements: UnsafeMutablePointer<Float>
     private let memory: PageMemory
 

@@ -11,6 +11,8 @@ final class ActiveRequest {
     var cachedTokenCount = 0
     /// The prompt's log probabilities so far.
     var promptTokens: [PromptToken] = []
+    /// Sum of the hidden states so far, (E).
+    var hiddenSum: [Double] = []
 
     init(_ submission: Submission, limits: ModelLimits) {
         self.submission = submission

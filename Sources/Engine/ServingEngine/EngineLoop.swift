@@ -13,6 +13,8 @@ final class EngineLoop {
     private var requests: [Int: ActiveRequest] = [:]
     private var samples: [SequenceID: ActiveSample] = [:]
     private var statistics = EngineStatistics()
+    /// Rows of hidden states of the step under way.
+    private var hiddenRowCount = 0
 
     init(
         runner: any ModelRunner, mailbox: EngineMailbox, configuration: EngineConfiguration,
@@ -56,7 +58,8 @@ final class EngineLoop {
         let active = ActiveRequest(submission, limits: limits)
         let request = submission.request
         requests[submission.serial] = active
-        let needsNoStep = active.tokenAllowance == 0 && !request.includesPromptLogProbabilities
+        let needsNoStep =
+            active.tokenAllowance == 0 && !request.includesPromptLogProbabilities && !request.wantsEmbedding
         let samples = (0..<request.sampleCount).map { index in
             ActiveSample(active, index: request.firstSampleIndex + index, decoder: makeDecoder(request))
         }
@@ -67,8 +70,9 @@ final class EngineLoop {
             return
         }
         active.sequenceIDs = scheduler.add(
-            promptTokenIDs: request.promptTokenIDs, adapter: request.adapterKey, sampleCount: request.sampleCount,
-            wantsPromptLogits: request.includesPromptLogProbabilities)
+            promptTokenIDs: request.promptTokenIDs, adapter: request.adapterKey, weights: request.adapter,
+            sampleCount: request.sampleCount, wantsPromptLogits: request.includesPromptLogProbabilities,
+            wantsHiddenStates: request.wantsEmbedding)
         for (id, sample) in zip(active.sequenceIDs, samples) { self.samples[id] = sample }
     }
 
@@ -118,6 +122,7 @@ final class EngineLoop {
                 rows.rowCount == plan.batch.logitTokenIndices.count
             else { throw StepError.unexpectedRows(rows.rowCount, rows.vocabularyCount) }
             statistics.computedTokenCount += plan.batch.tokenIDs.count
+            hiddenRowCount = plan.batch.hiddenTokenIndices.count
             carryOut(plan, rows)
         } catch {
             statistics.failedStepCount += 1
@@ -159,6 +164,7 @@ final class EngineLoop {
         _ sample: ActiveSample, _ run: StepPlan.Run, _ rows: LogitRows, _ time: Duration,
         _ outcomes: inout [RunOutcome]
     ) throws(SamplingError) -> FinishReason? {
+        if sample.active.request.wantsEmbedding { return takeHiddenStates(sample.active, run, &outcomes) }
         try takePromptLogits(sample.active, run, rows)
         guard let row = run.sampledRow else {
             outcomes.append(.computed)
@@ -180,6 +186,31 @@ final class EngineLoop {
         let reason = sample.take(token, now: time)
         outcomes.append(reason == nil ? .next(token.id) : .finished)
         return reason
+    }
+
+    /// Adds up the hidden states of a run; the last one sends their mean.
+    private func takeHiddenStates(
+        _ active: ActiveRequest, _ run: StepPlan.Run, _ outcomes: inout [RunOutcome]
+    ) -> FinishReason? {
+        let rows = runner.hiddenRows
+        let width = rows.count / max(1, hiddenRowCount)
+        guard width > 0 else {
+            outcomes.append(.finished)
+            return .failed("this model gives no embeddings")
+        }
+        // A sequence that was preempted begins anew.
+        if run.positions.lowerBound == 0 { active.hiddenSum = Array(repeating: 0, count: width) }
+        for row in run.hiddenRows {
+            for column in 0..<width { active.hiddenSum[column] += Double(rows[row * width + column]) }
+        }
+        let count = active.request.promptTokenIDs.count
+        guard run.positions.upperBound == count else {
+            outcomes.append(.computed)
+            return nil
+        }
+        active.send(.embedding(active.hiddenSum.map { Float($0 / Double(count)) }))
+        outcomes.append(.finished)
+        return .length
     }
 
     private func takePromptLogits(

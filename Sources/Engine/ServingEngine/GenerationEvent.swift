@@ -7,6 +7,8 @@ public enum GenerationEvent: Sendable, Equatable {
     case started(Start)
     /// The prompt's log probabilities, when asked for; comes before the first token.
     case prompt([PromptToken])
+    /// The mean over the prompt's tokens of the last hidden states, after the final norm, (E); when asked for.
+    case embedding([Float])
     /// A sample has one more token.
     case token(Token)
     /// A sample has ended.

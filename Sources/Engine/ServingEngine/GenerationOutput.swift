@@ -21,6 +21,8 @@ public struct GenerationOutput: Sendable, Equatable {
     public private(set) var start: GenerationEvent.Start?
     /// The prompt's log probabilities, when asked for.
     public private(set) var prompt: [PromptToken] = []
+    /// The mean of the prompt's last hidden states, when asked for.
+    public private(set) var embedding: [Float]?
     /// The answers in order of their indices.
     public private(set) var samples: [Sample] = []
 
@@ -39,6 +41,8 @@ public struct GenerationOutput: Sendable, Equatable {
             self.start = start
         case .prompt(let tokens):
             prompt = tokens
+        case .embedding(let values):
+            embedding = values
         case .token(let token):
             let place = place(of: token.sampleIndex)
             samples[place].tokens.append(token)

@@ -34,8 +34,15 @@ public struct GenerationRequest: Sendable {
     /// How many of the prompt's last tokens are the answer of an earlier run which this request takes up. They count as
     /// generated for penalties and stop strings, and their text is not sent again.
     public var continuedTokenCount: Int
-    /// The weights to run with; nil for the base model.
+    /// Names the weights to run with; nil for the base model.
     public var adapterKey: AdapterKey?
+    /// The weights themselves, on the runner's device; nil for the base model.
+    public var adapter: (any ResidentAdapter)?
+    /// Kept alive until the request has ended: whatever keeps `adapter` on the device.
+    public var adapterHold: (any AnyObject & Sendable)?
+    /// Whether the mean of the prompt's last hidden states is wanted (``GenerationEvent/embedding(_:)``) and no answer.
+    /// Such a request computes its whole prompt and has one sample.
+    public var wantsEmbedding: Bool
     /// Whether the text leaves out special tokens.
     public var skipsSpecialTokens: Bool
 
@@ -65,6 +72,9 @@ public struct GenerationRequest: Sendable {
         firstSampleIndex = 0
         continuedTokenCount = 0
         adapterKey = nil
+        adapter = nil
+        adapterHold = nil
+        wantsEmbedding = false
         skipsSpecialTokens = true
     }
 
@@ -108,6 +118,9 @@ public struct GenerationRequest: Sendable {
         }
         guard (1...Self.sampleLimit).contains(sampleCount) else {
             throw ParameterError("sampleCount", sampleCount, expected: "in 1...\(Self.sampleLimit)")
+        }
+        if wantsEmbedding, sampleCount != 1 || includesPromptLogProbabilities {
+            throw ParameterError("wantsEmbedding", "true", expected: "false with several samples or log probabilities")
         }
         guard (0...Int(Int32.max) - Self.sampleLimit).contains(firstSampleIndex) else {
             throw ParameterError("firstSampleIndex", firstSampleIndex, expected: "a small integer >= 0")

@@ -66,9 +66,11 @@ struct Scheduler {
 
     /// Adds the samples of a request and returns their ids. The prompt with one more token must fit the pool.
     mutating func add(
-        promptTokenIDs: [TokenID], adapter: AdapterKey? = nil, sampleCount: Int = 1, wantsPromptLogits: Bool = false
+        promptTokenIDs: [TokenID], adapter: AdapterKey? = nil, weights: (any ResidentAdapter)? = nil,
+        sampleCount: Int = 1, wantsPromptLogits: Bool = false, wantsHiddenStates: Bool = false
     ) -> Range<SequenceID> {
         precondition(promptTokenIDs.count / limits.positionsPerBlock < limits.blockCount, "the prompt can never fit")
+        forgetIdleAdapters()
         let adapterIndex = waiting.index(of: adapter)
         let prefixRoot = makePrefixRoot(adapterIndex: adapterIndex, sampleCount: sampleCount)
         let ids = nextID..<nextID + sampleCount
@@ -76,9 +78,10 @@ struct Scheduler {
         let samples = ids.map { id in
             let isFirst = id == ids.lowerBound
             return SequenceState(
-                id: id, adapterIndex: adapterIndex, promptTokenCount: promptTokenIDs.count, tokenIDs: promptTokenIDs,
-                prefixRoot: prefixRoot,
-                wantedPromptLogits: isFirst && wantsPromptLogits ? 0..<promptTokenIDs.count - 1 : 0..<0)
+                id: id, adapterIndex: adapterIndex, adapter: weights, promptTokenCount: promptTokenIDs.count,
+                tokenIDs: promptTokenIDs, prefixRoot: prefixRoot,
+                wantedPromptLogits: isFirst && wantsPromptLogits ? 0..<promptTokenIDs.count - 1 : 0..<0,
+                wantsHiddenStates: wantsHiddenStates)
         }
         waiting.insert(samples[0])
         if sampleCount > 1 {
@@ -86,6 +89,14 @@ struct Scheduler {
             heldBackCount += sampleCount - 1
         }
         return ids
+    }
+
+    /// Drops what is known of adapters that nothing runs with, when there are many. Their prefixes age out of the pool.
+    private mutating func forgetIdleAdapters() {
+        guard waiting.lineCount >= waiting.lineLimit else { return }
+        var live = Set(running.map(\.adapterIndex))
+        for samples in heldBack.values { live.formUnion(samples.map(\.adapterIndex)) }
+        for index in waiting.forgetIdleLines(except: live) { prefixRoots[index] = nil }
     }
 
     /// With the prefix cache off, the samples of one request still find each other's blocks under a root of their own.
@@ -213,31 +224,42 @@ struct Scheduler {
         return prefix
     }
 
+    /// Puts the step together, the sequences of one adapter side by side.
     private mutating func assemble(_ plan: inout StepPlan) {
         plan.runs.reserveCapacity(running.count)
         plan.batch.sequences.reserveCapacity(running.count)
-        for sequence in running where sequence.scheduledTokenCount > 0 {
-            let start = sequence.computedTokenCount
-            let positions = start..<start + sequence.scheduledTokenCount
-            let firstToken = plan.batch.tokenIDs.count
-            let firstRow = plan.batch.logitTokenIndices.count
-            plan.batch.tokenIDs.append(contentsOf: sequence.tokenIDs[positions])
-            plan.batch.sequences.append(
-                ForwardBatch.Sequence(
-                    tokenRange: firstToken..<plan.batch.tokenIDs.count, firstPosition: start,
-                    blockTable: sequence.blockTable))
-            let promptLogits = positions.clamped(to: sequence.wantedPromptLogits)
-            for position in promptLogits { plan.batch.logitTokenIndices.append(firstToken + position - start) }
-            var sampledRow: Int?
-            if positions.upperBound == sequence.tokenIDs.count {
-                sampledRow = plan.batch.logitTokenIndices.count
-                plan.batch.logitTokenIndices.append(plan.batch.tokenIDs.count - 1)
-            }
-            plan.runs.append(
-                StepPlan.Run(
-                    sequenceID: sequence.id, positions: positions, promptLogits: promptLogits, firstRow: firstRow,
-                    sampledRow: sampledRow))
+        var places = running.indices.filter { running[$0].scheduledTokenCount > 0 }
+        if places.contains(where: { running[$0].adapterIndex != running[places[0]].adapterIndex }) {
+            places.sort { (running[$0].adapterIndex, $0) < (running[$1].adapterIndex, $1) }
         }
+        for place in places { assemble(running[place], place, &plan) }
+    }
+
+    private func assemble(_ sequence: SequenceState, _ place: Int, _ plan: inout StepPlan) {
+        let start = sequence.computedTokenCount
+        let positions = start..<start + sequence.scheduledTokenCount
+        let firstToken = plan.batch.tokenIDs.count
+        let firstRow = plan.batch.logitTokenIndices.count
+        plan.batch.tokenIDs.append(contentsOf: sequence.tokenIDs[positions])
+        let tokens = firstToken..<plan.batch.tokenIDs.count
+        plan.batch.sequences.append(
+            ForwardBatch.Sequence(
+                tokenRange: tokens, firstPosition: start, blockTable: sequence.blockTable, adapter: sequence.adapter))
+        let promptLogits = positions.clamped(to: sequence.wantedPromptLogits)
+        for position in promptLogits { plan.batch.logitTokenIndices.append(firstToken + position - start) }
+        let firstHiddenRow = plan.batch.hiddenTokenIndices.count
+        var sampledRow: Int?
+        if sequence.wantsHiddenStates {
+            plan.batch.hiddenTokenIndices.append(contentsOf: tokens)
+        } else if positions.upperBound == sequence.tokenIDs.count {
+            sampledRow = plan.batch.logitTokenIndices.count
+            plan.batch.logitTokenIndices.append(plan.batch.tokenIDs.count - 1)
+        }
+        plan.runs.append(
+            StepPlan.Run(
+                sequenceID: sequence.id, place: place, positions: positions, promptLogits: promptLogits,
+                firstRow: firstRow, sampledRow: sampledRow,
+                hiddenRows: firstHiddenRow..<plan.batch.hiddenTokenIndices.count))
     }
 
     // MARK: After the step
@@ -245,15 +267,13 @@ struct Scheduler {
     /// Takes in what the planned step computed: one outcome for each of the plan's runs, in order.
     mutating func complete(_ plan: StepPlan, _ outcomes: [RunOutcome]) {
         precondition(outcomes.count == plan.runs.count, "an outcome for each run")
-        var run = 0
         var finished: [SequenceID] = []
         var prefilled: [SequenceID] = []
-        for index in running.indices where running[index].scheduledTokenCount > 0 {
-            precondition(running[index].id == plan.runs[run].sequenceID, "the plan is not the one under way")
-            take(outcomes[run], index, promptLogits: plan.runs[run].promptLogits)
-            if case .finished = outcomes[run] { finished.append(running[index].id) }
-            if plan.runs[run].sampledRow != nil, !heldBack.isEmpty { prefilled.append(running[index].id) }
-            run += 1
+        for (run, outcome) in zip(plan.runs, outcomes) {
+            precondition(running[run.place].id == run.sequenceID, "the plan is not the one under way")
+            take(outcome, run.place, promptLogits: run.promptLogits)
+            if case .finished = outcome { finished.append(run.sequenceID) }
+            if run.sampledRow != nil, !heldBack.isEmpty { prefilled.append(run.sequenceID) }
         }
         if !finished.isEmpty { removeRunning(Set(finished)) }
         for id in prefilled { letSamplesIn(after: id) }

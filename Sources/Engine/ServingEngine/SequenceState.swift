@@ -11,6 +11,8 @@ struct SequenceState {
     let id: SequenceID
     /// Index of the adapter in the ``WaitingQueue``.
     let adapterIndex: Int
+    /// The adapter's weights; nil for the model alone.
+    var adapter: (any ResidentAdapter)?
     let promptTokenCount: Int
     /// Prompt and answer so far.
     var tokenIDs: [TokenID]
@@ -29,12 +31,15 @@ struct SequenceState {
     var chargedTokenCount = 0
     /// Prompt positions whose logits are still wanted.
     var wantedPromptLogits: Range<Int>
+    /// Whether the hidden states of all prompt tokens are wanted, and no next token.
+    var wantsHiddenStates = false
 
     /// Tokens that steps have yet to compute.
     var missingTokenCount: Int { tokenIDs.count - computedTokenCount }
 
     /// Most tokens that may come from the prefix cache: the last token is always computed, for its logits.
     var reusableTokenCount: Int {
-        wantedPromptLogits.isEmpty ? tokenIDs.count - 1 : min(wantedPromptLogits.lowerBound, tokenIDs.count - 1)
+        if wantsHiddenStates { return 0 }
+        return wantedPromptLogits.isEmpty ? tokenIDs.count - 1 : min(wantedPromptLogits.lowerBound, tokenIDs.count - 1)
     }
 }

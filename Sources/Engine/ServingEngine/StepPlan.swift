@@ -5,6 +5,8 @@ struct StepPlan {
     /// The part of one sequence.
     struct Run {
         let sequenceID: SequenceID
+        /// Where the sequence stands among the running ones.
+        let place: Int
         /// Positions that are computed.
         let positions: Range<Int>
         /// Prompt positions whose logits are wanted; their rows follow one another from `firstRow`.
@@ -13,6 +15,8 @@ struct StepPlan {
         let firstRow: Int
         /// Row to choose the next token from; nil when the run ends before the sequence's last token.
         let sampledRow: Int?
+        /// Rows of hidden states of this run.
+        let hiddenRows: Range<Int>
     }
 
     /// A sequence that was let in.

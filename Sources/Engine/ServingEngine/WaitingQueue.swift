@@ -13,82 +13,110 @@ struct WaitingQueue {
 
         var isEmpty: Bool { head == sequences.count }
         var first: SequenceState? { isEmpty ? nil : sequences[head] }
+
+        mutating func insert(_ sequence: SequenceState) {
+            if let last = sequences.last, let last, last.id < sequence.id || isEmpty {
+                sequences.append(sequence)
+                return
+            }
+            let waiting = sequences[head...]
+            let place = waiting.firstIndex { $0.map { $0.id > sequence.id } ?? false } ?? waiting.endIndex
+            if place == head, head > 0 {
+                head -= 1
+                sequences[head] = sequence
+            } else {
+                sequences.insert(sequence, at: place)
+            }
+        }
+
+        mutating func removeFirst() -> SequenceState? {
+            guard let sequence = first else { return nil }
+            sequences[head] = nil
+            head += 1
+            if isEmpty || head > 64 && head * 2 > sequences.count {
+                sequences.removeFirst(head)
+                head = 0
+            }
+            return sequence
+        }
     }
 
-    private var lines: [Line] = []
+    private var lines: [Int: Line] = [:]
     private var indices: [AdapterKey?: Int] = [:]
+    private var nextIndex = 0
+    /// How many lines there may be before those that are idle are to be forgotten.
+    private(set) var lineLimit = 1024
     /// Service of the adapter that was in front last.
     private var level = 0
     private(set) var count = 0
 
     var isEmpty: Bool { count == 0 }
 
-    /// The number that stands for an adapter from now on. Adapters are few and are never forgotten.
+    /// Lines that are remembered.
+    var lineCount: Int { lines.count }
+
+    /// The number that stands for an adapter until its line is forgotten.
     mutating func index(of adapter: AdapterKey?) -> Int {
         if let index = indices[adapter] { return index }
-        lines.append(Line())
-        indices[adapter] = lines.count - 1
-        return lines.count - 1
+        defer { nextIndex += 1 }
+        lines[nextIndex] = Line()
+        indices[adapter] = nextIndex
+        return nextIndex
+    }
+
+    /// Forgets the empty lines of adapters outside `live` and returns their numbers, which are not used again.
+    ///
+    /// What is lost is service above the level of an adapter that comes back: it begins at the level instead.
+    mutating func forgetIdleLines(except live: Set<Int>) -> [Int] {
+        let idle = lines.filter { $0.value.isEmpty && !live.contains($0.key) }.map(\.key)
+        for index in idle { lines[index] = nil }
+        indices = indices.filter { lines[$0.value] != nil }
+        lineLimit = max(1024, 2 * lines.count)
+        return idle
     }
 
     /// Counts tokens computed for an adapter.
     mutating func charge(_ tokenCount: Int, adapterIndex: Int) {
-        lines[adapterIndex].servedTokenCount += tokenCount
+        lines[adapterIndex]?.servedTokenCount += tokenCount
     }
 
     /// Puts a sequence where its arrival belongs in its adapter's line.
     mutating func insert(_ sequence: SequenceState) {
         let index = sequence.adapterIndex
-        if lines[index].isEmpty {
-            let least = lines.lazy.filter { !$0.isEmpty }.map(\.servedTokenCount).min() ?? level
-            lines[index].servedTokenCount = max(lines[index].servedTokenCount, least)
+        guard var line = lines.removeValue(forKey: index) else { preconditionFailure("a line was forgotten in use") }
+        defer { lines[index] = line }
+        if line.isEmpty {
+            let least = lines.values.lazy.filter { !$0.isEmpty }.map(\.servedTokenCount).min() ?? level
+            line.servedTokenCount = max(line.servedTokenCount, least)
         }
         count += 1
-        if let last = lines[index].sequences.last, let last, last.id < sequence.id || lines[index].isEmpty {
-            lines[index].sequences.append(sequence)
-            return
-        }
-        let head = lines[index].head
-        let waiting = lines[index].sequences[head...]
-        let place = waiting.firstIndex { $0.map { $0.id > sequence.id } ?? false } ?? waiting.endIndex
-        if place == head, head > 0 {
-            lines[index].head -= 1
-            lines[index].sequences[head - 1] = sequence
-        } else {
-            lines[index].sequences.insert(sequence, at: place)
-        }
+        line.insert(sequence)
     }
 
     /// The sequence to let in next.
-    var first: SequenceState? { frontIndex.flatMap { lines[$0].first } }
+    var first: SequenceState? { frontIndex.flatMap { lines[$0]?.first } }
 
     /// Removes the sequence to let in next.
     mutating func removeFirst() -> SequenceState? {
-        guard let index = frontIndex, let sequence = lines[index].first else { return nil }
-        level = max(level, lines[index].servedTokenCount)
-        lines[index].sequences[lines[index].head] = nil
-        lines[index].head += 1
-        if lines[index].isEmpty || lines[index].head > 64 && lines[index].head * 2 > lines[index].sequences.count {
-            lines[index].sequences.removeFirst(lines[index].head)
-            lines[index].head = 0
-        }
+        guard let index = frontIndex, let sequence = lines[index]?.removeFirst() else { return nil }
+        level = max(level, lines[index]?.servedTokenCount ?? 0)
         count -= 1
         return sequence
     }
 
     /// Removes sequences, wherever they wait.
     mutating func remove(_ ids: Set<SequenceID>) {
-        for index in lines.indices where !lines[index].isEmpty {
-            let kept = lines[index].sequences[lines[index].head...].filter { $0.map { !ids.contains($0.id) } ?? false }
-            count -= lines[index].sequences.count - lines[index].head - kept.count
-            lines[index].sequences = Array(kept)
-            lines[index].head = 0
+        for (index, line) in lines where !line.isEmpty {
+            let kept = line.sequences[line.head...].filter { $0.map { !ids.contains($0.id) } ?? false }
+            count -= line.sequences.count - line.head - kept.count
+            lines[index]?.sequences = Array(kept)
+            lines[index]?.head = 0
         }
     }
 
     private var frontIndex: Int? {
         var front: (index: Int, served: Int, id: SequenceID)?
-        for (index, line) in lines.enumerated() {
+        for (index, line) in lines {
             guard let first = line.first else { continue }
             if let front, (front.served, front.id) < (line.servedTokenCount, first.id) { continue }
             front = (index, line.servedTokenCount, first.id)
@@ -99,7 +127,7 @@ struct WaitingQueue {
     /// Throws when the lines are out of order or miscounted.
     func checkIntegrity() throws(IntegrityError) {
         var found = 0
-        for line in lines {
+        for line in lines.values {
             let ids = line.sequences[line.head...].compactMap { $0?.id }
             try IntegrityError.require(ids.count == line.sequences.count - line.head, "a waiting line has a gap")
             try IntegrityError.require(zip(ids, ids.dropFirst()).allSatisfy(<), "a waiting line is out of order")

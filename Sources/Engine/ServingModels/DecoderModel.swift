@@ -13,6 +13,7 @@ public final class DecoderModel<Device: Backend> {
     private let rotaries: [Device.Rotary]
     private let finalNorm: Device.Vector
     private let head: LinearLayer<Device>
+    private let slots: AdapterSlots
 
     private struct Layer {
         let attentionNorm: Device.Vector
@@ -33,6 +34,7 @@ public final class DecoderModel<Device: Backend> {
     public init(config: DecoderConfig, weights: DecoderWeights, backend: Device) throws {
         self.config = config
         self.backend = backend
+        slots = AdapterSlots(layerCount: config.layerCount)
         let offset = config.normWeightOffset
         func linear(_ stored: LinearWeights) throws -> LinearLayer<Device> {
             LinearLayer(
@@ -84,21 +86,29 @@ public final class DecoderModel<Device: Backend> {
     }
 
     /// Computes one step: keys and values of all its tokens into `cache`, scores of the wanted ones into `logits`
-    /// (M, V).
+    /// (M, V), and the wanted last hidden states, after the final norm, into `hiddenStates`, rows of E.
     public func forward(
-        _ batch: ForwardBatch, cache: Device.KVCache, workspace: Workspace, logits: Device.Activation
+        _ batch: ForwardBatch, cache: Device.KVCache, workspace: Workspace, logits: Device.Activation,
+        hiddenStates: Device.Activation? = nil
     ) throws {
         try backend.begin(batch)
         try backend.embed(embedding, scale: config.embeddingScale, into: workspace.hidden)
         for (index, layer) in layers.enumerated() {
             try attend(layer, index: index, cache: cache, workspace)
-            try feedForward(layer, workspace)
+            try feedForward(layer, index: index, workspace)
+        }
+        if let hiddenStates, !batch.hiddenTokenIndices.isEmpty {
+            try backend.gather(batch.hiddenTokenIndices, of: workspace.hidden, into: hiddenStates)
+            try backend.rmsNorm(
+                hiddenStates, weight: finalNorm, slot: slots.finalNorm, epsilon: config.normEpsilon,
+                into: hiddenStates)
         }
         guard !batch.logitTokenIndices.isEmpty else { return }
         try backend.gather(batch.logitTokenIndices, of: workspace.hidden, into: workspace.branch)
         try backend.rmsNorm(
-            workspace.branch, weight: finalNorm, epsilon: config.normEpsilon, into: workspace.branch)
-        try backend.linear(workspace.branch, [head], into: [logits])
+            workspace.branch, weight: finalNorm, slot: slots.finalNorm, epsilon: config.normEpsilon,
+            into: workspace.branch)
+        try backend.linear(workspace.branch, [head], slot: slots.head, into: [logits])
         if config.logitScale != 1 || config.logitSoftCap != nil {
             try backend.scaleAndCap(logits, scale: config.logitScale, softCap: config.logitSoftCap)
         }
@@ -109,13 +119,21 @@ public final class DecoderModel<Device: Backend> {
             workspace.projections[0], workspace.projections[1], workspace.projections[2]
         )
         let (epsilon, rotary) = (config.normEpsilon, rotaries[config.layers[index].rotaryIndex])
-        try backend.rmsNorm(workspace.hidden, weight: layer.attentionNorm, epsilon: epsilon, into: workspace.branch)
-        try backend.linear(workspace.branch, layer.projections, into: workspace.projections)
+        try backend.rmsNorm(
+            workspace.hidden, weight: layer.attentionNorm, slot: slots.norm(.attention, layer: index),
+            epsilon: epsilon, into: workspace.branch)
+        try backend.linear(
+            workspace.branch, layer.projections, slot: slots.linear(.query, layer: index),
+            into: workspace.projections)
         if let norm = layer.queryNorm {
-            try backend.headRMSNorm(queries, headCount: config.headCount, weight: norm, epsilon: epsilon)
+            try backend.headRMSNorm(
+                queries, headCount: config.headCount, weight: norm, slot: slots.norm(.query, layer: index),
+                epsilon: epsilon)
         }
         if let norm = layer.keyNorm {
-            try backend.headRMSNorm(keys, headCount: config.keyValueHeadCount, weight: norm, epsilon: epsilon)
+            try backend.headRMSNorm(
+                keys, headCount: config.keyValueHeadCount, weight: norm, slot: slots.norm(.key, layer: index),
+                epsilon: epsilon)
         }
         try backend.rotate(queries, headCount: config.headCount, by: rotary)
         try backend.rotate(keys, headCount: config.keyValueHeadCount, by: rotary)
@@ -124,24 +142,29 @@ public final class DecoderModel<Device: Backend> {
             headCount: config.headCount, softmaxScale: config.softmaxScale, softCap: config.attentionSoftCap,
             slidingWindow: config.layers[index].slidingWindow)
         try backend.attend(queries, over: cache, layer: index, parameters, into: workspace.attended)
-        try backend.linear(workspace.attended, [layer.output], into: [workspace.branch])
-        try addBranch(postNorm: layer.postAttentionNorm, workspace)
+        try backend.linear(
+            workspace.attended, [layer.output], slot: slots.linear(.output, layer: index), into: [workspace.branch])
+        try addBranch(
+            postNorm: layer.postAttentionNorm, slot: slots.norm(.postAttention, layer: index), workspace)
     }
 
-    private func feedForward(_ layer: Layer, _ workspace: Workspace) throws {
+    private func feedForward(_ layer: Layer, index: Int, _ workspace: Workspace) throws {
         let (gate, up) = (workspace.gateAndUp[0], workspace.gateAndUp[1])
         try backend.rmsNorm(
-            workspace.hidden, weight: layer.feedForwardNorm, epsilon: config.normEpsilon, into: workspace.branch)
-        try backend.linear(workspace.branch, layer.gateAndUp, into: workspace.gateAndUp)
+            workspace.hidden, weight: layer.feedForwardNorm, slot: slots.norm(.feedForward, layer: index),
+            epsilon: config.normEpsilon, into: workspace.branch)
+        try backend.linear(
+            workspace.branch, layer.gateAndUp, slot: slots.linear(.gate, layer: index), into: workspace.gateAndUp)
         try backend.gatedActivation(config.activation, gate: gate, up: up, into: gate)
-        try backend.linear(gate, [layer.down], into: [workspace.branch])
-        try addBranch(postNorm: layer.postFeedForwardNorm, workspace)
+        try backend.linear(gate, [layer.down], slot: slots.linear(.down, layer: index), into: [workspace.branch])
+        try addBranch(
+            postNorm: layer.postFeedForwardNorm, slot: slots.norm(.postFeedForward, layer: index), workspace)
     }
 
-    private func addBranch(postNorm: Device.Vector?, _ workspace: Workspace) throws {
+    private func addBranch(postNorm: Device.Vector?, slot: Int, _ workspace: Workspace) throws {
         if let postNorm {
             try backend.rmsNorm(
-                workspace.branch, weight: postNorm, epsilon: config.normEpsilon, into: workspace.branch)
+                workspace.branch, weight: postNorm, slot: slot, epsilon: config.normEpsilon, into: workspace.branch)
         }
         try backend.add(workspace.branch, scale: config.residualScale, to: workspace.hidden)
     }

@@ -34,6 +34,10 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
     private let workspace: DecoderModel<Device>.Workspace
     private var logits: Device.Activation
     private var logitRowCapacity: Int
+    /// Last hidden states, made when first asked for.
+    private var hiddenStates: Device.Activation?
+    /// See ``ModelRunner/hiddenRows``.
+    public private(set) var hiddenRows = UnsafeBufferPointer<Float>(start: nil, count: 0)
 
     /// Allocates the cache and the workspace of a loaded model.
     public init(model: DecoderModel<Device>, backend: Device, options: Options) throws {
@@ -81,7 +85,16 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
             logits = try backend.makeActivation(rowCapacity: capacity, width: limits.vocabularyCount)
             logitRowCapacity = capacity
         }
-        try model.forward(batch, cache: cache, workspace: workspace, logits: logits)
+        if !batch.hiddenTokenIndices.isEmpty, hiddenStates == nil {
+            hiddenStates = try backend.makeActivation(
+                rowCapacity: limits.maxBatchedTokens, width: model.config.hiddenSize)
+        }
+        try model.forward(
+            batch, cache: cache, workspace: workspace, logits: logits, hiddenStates: hiddenStates)
+        hiddenRows = UnsafeBufferPointer(start: nil, count: 0)
+        if let hiddenStates, !batch.hiddenTokenIndices.isEmpty {
+            hiddenRows = try backend.withRows(of: hiddenStates) { UnsafeBufferPointer($0) }
+        }
         guard rowCount > 0 else {
             // Nothing to read, but the step must be over before its buffers are used again.
             try backend.withRows(of: workspace.hidden) { _ in }

@@ -1,4 +1,5 @@
 import Glibc
+import ServingAdapters
 import ServingCPU
 public import ServingEngine
 import ServingModelFiles
@@ -27,6 +28,10 @@ public final class LocalModel: Sendable {
         public var sequenceCount: Int
         /// How the engine schedules.
         public var engine: EngineConfiguration
+        /// Where adapters come from.
+        public var adapters = AdapterLibrary.Options()
+        /// Folder of an adapter that becomes part of the weights at load.
+        public var mergedAdapterPath: String?
 
         /// Options for one sequence at a time on all cores.
         public init(
@@ -56,6 +61,8 @@ public final class LocalModel: Sendable {
     public let codec: TextCodec?
     /// Runs requests.
     public let engine: ServingEngine
+    /// Adapters that requests may run with.
+    public let adapters: AdapterLibrary
     /// Tokens that end an answer.
     public let endOfGenerationTokenIDs: Set<TokenID>
     /// The device and how it computes, for instance `cpu (avx2, 2 threads)`.
@@ -74,11 +81,13 @@ public final class LocalModel: Sendable {
         self.path = path
         name = Self.name(of: path)
         codec = files.hasTokenizer ? try TextCodec(source: source) : nil
-        let description = files.description
+        let description = try files.description.merging(adapterAt: options.mergedAdapterPath)
         config = description.config
         let runner = try Self.makeRunner(description, options)
         deviceDescription = runner.backend.description
         threadCount = runner.backend.threadCount
+        adapters = AdapterLibrary(
+            model: description, uploader: runner.backend.makeUploader(), options: options.adapters)
         let tokenizer = codec?.tokenizer
         endOfGenerationTokenIDs = files.endTokenIDs.union(tokenizer?.endOfGenerationTokenIDs ?? [])
         // Seeds that are chosen here are told to users in JSON, whose readers often know doubles alone.
@@ -128,6 +137,19 @@ public final class LocalModel: Sendable {
         var request = GenerationRequest(id: id, promptTokenIDs: promptTokenIDs, sampling: sampling)
         request.endOfGenerationTokenIDs = endOfGenerationTokenIDs
         return request
+    }
+
+    /// The mean of the last hidden states of some tokens, (E).
+    public func embedding(of tokenIDs: [TokenID], adapter: AdapterLease? = nil) async throws -> [Float] {
+        var request = GenerationRequest(id: "embedding-\(UInt64.random(in: 0...UInt64.max))", promptTokenIDs: tokenIDs)
+        request.wantsEmbedding = true
+        adapter?.apply(to: &request)
+        let output = await GenerationOutput(try engine.submit(request))
+        if let embedding = output.embedding { return embedding }
+        if case .failed(let message) = output.samples.first?.finish?.reason {
+            throw RuntimeError(.failed, message)
+        }
+        throw CancellationError()
     }
 
     /// The tokenizer and chat template, or an error that says that there are none.

@@ -8,6 +8,8 @@ public struct RuntimeError: Error, Equatable, CustomStringConvertible {
         case noTokenizer
         /// The model has no chat template, or one that fails.
         case chatTemplate
+        /// The model failed to compute.
+        case failed
         /// Memory does not suffice.
         case outOfMemory
     }

@@ -1,4 +1,5 @@
 import Glibc
+public import ServingAdapters
 import ServingCPU
 import ServingModelFiles
 import ServingModels
@@ -19,6 +20,8 @@ public final class TeacherForcedScorer {
     /// V.
     public let vocabularyCount: Int
     private let runner: DecoderRunner<CPUBackend>
+    private let description: ModelDescription
+    private var adapter: (any ResidentAdapter)?
 
     /// Loads a model for sequences of up to `tokenCount` tokens. It needs no tokenizer.
     public init(path: String, tokenCount: Int, options: LocalModel.Options) throws {
@@ -26,8 +29,33 @@ public final class TeacherForcedScorer {
         var options = options
         options.contextLength = max(tokenCount, options.contextLength ?? 1)
         let files = try ModelFileSet(source: source, path: path, contextLength: options.contextLength)
-        runner = try LocalModel.makeRunner(files.description, options)
+        description = try files.description.merging(adapterAt: options.mergedAdapterPath)
+        runner = try LocalModel.makeRunner(description, options)
         vocabularyCount = runner.limits.vocabularyCount
+    }
+
+    /// Scores what follows with an adapter, or with several made one; without folders, with the model alone.
+    public func use(
+        adapterFolders: [String], merge: AdapterMerge? = nil, isLoRAXCompatible: Bool = false
+    ) throws(AdapterError) {
+        var weights: [AdapterWeights] = []
+        for path in adapterFolders {
+            weights.append(try AdapterFolder(path: path).weights(for: description.config, base: description.weights))
+        }
+        if let merge {
+            weights = [
+                try AdapterCombination.combine(weights, merge, loraxCompatible: isLoRAXCompatible, seed: merge.seed)
+            ]
+        }
+        guard let first = weights.first else {
+            adapter = nil
+            return
+        }
+        do {
+            adapter = try runner.backend.makeUploader().upload(AdapterParts(first, of: description.weights))
+        } catch {
+            throw AdapterError(.invalidAdapter, "\(error)")
+        }
     }
 
     /// Scores one sequence: T positions with their `top` likeliest tokens each.
@@ -41,7 +69,7 @@ public final class TeacherForcedScorer {
             let chunk = Array(ids[first..<min(first + stepCount, ids.count)])
             let batch = ForwardBatch(
                 tokenIDs: chunk,
-                sequences: [.init(tokenRange: chunk.indices, firstPosition: first, blockTable: table)],
+                sequences: [.init(tokenRange: chunk.indices, firstPosition: first, blockTable: table, adapter: adapter)],
                 logitTokenIndices: Array(chunk.indices))
             let rows = try runner.forward(batch)
             for row in 0..<rows.rowCount { try body(Self.position(UnsafeBufferPointer(rows[row]), top: top)) }

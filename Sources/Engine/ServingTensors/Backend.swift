@@ -17,6 +17,8 @@ public protocol Backend: AnyObject {
     associatedtype Activation
     /// Keys and values of all layers, paged.
     associatedtype KVCache
+    /// Uploads adapters beside the steps.
+    associatedtype Uploader: AdapterUploading
 
     // MARK: Loading
 
@@ -32,19 +34,26 @@ public protocol Backend: AnyObject {
     func makeActivation(rowCapacity: Int, width: Int) throws -> Activation
     /// Room for keys and values. Fails with the numbers where memory does not suffice.
     func makeKVCache(_ layout: KVCacheLayout) throws -> KVCache
+    /// What adapters are uploaded with, from any thread.
+    func makeUploader() -> Uploader
 
     // MARK: A step
 
-    /// Starts a step: T tokens, with their positions and block tables, apply to all operations up to the next call.
+    /// Starts a step: T tokens, with their positions, block tables and adapters, apply to all operations up to the next
+    /// call. An adapter that the backend's uploader did not make is an error.
+    ///
+    /// Operations on the step's tokens, or on rows gathered from them, that name a slot do there what each row's adapter
+    /// does to that slot; see ``AdapterParts``.
     func begin(_ batch: ForwardBatch) throws
-    /// `output[t] = scale * table[tokenIDs[t]]` for the step's tokens.
+    /// `output[t] = scale * table[tokenIDs[t]]` for the step's tokens, changed as adapters change embeddings.
     func embed(_ table: EmbeddingTable, scale: Float, into output: Activation) throws
-    /// `output[t] = input[t] / rms(input[t]) * weight`; `output` may be `input`.
-    func rmsNorm(_ input: Activation, weight: Vector, epsilon: Float, into output: Activation) throws
+    /// `output[t] = input[t] / rms(input[t]) * weight`; `output` may be `input`. `slot` is a norm's.
+    func rmsNorm(_ input: Activation, weight: Vector, slot: Int?, epsilon: Float, into output: Activation) throws
     /// The same over each head's D elements of each row, in place: query and key norms.
-    func headRMSNorm(_ rows: Activation, headCount: Int, weight: Vector, epsilon: Float) throws
-    /// `outputs[i][t] = weights[i] * input[t] + biases[i]`: several layers that read the same input.
-    func linear(_ input: Activation, _ layers: [LinearLayer<Self>], into outputs: [Activation]) throws
+    func headRMSNorm(_ rows: Activation, headCount: Int, weight: Vector, slot: Int?, epsilon: Float) throws
+    /// `outputs[i][t] = weights[i] * input[t] + biases[i]`: several layers that read the same input, in the linear slots
+    /// from `slot` on.
+    func linear(_ input: Activation, _ layers: [LinearLayer<Self>], slot: Int?, into outputs: [Activation]) throws
     /// Rotates each head of each row by its token's position, in place.
     func rotate(_ rows: Activation, headCount: Int, by rotary: Rotary) throws
     /// Writes the step's keys and values, (T, K * D) each, to their slots.

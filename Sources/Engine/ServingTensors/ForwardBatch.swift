@@ -12,12 +12,24 @@ public struct ForwardBatch: Sendable, Equatable {
         public var firstPosition: Int
         /// The sequence's KV blocks in order; entry i holds positions `i * P ..< (i + 1) * P`. Covers the whole run.
         public var blockTable: [BlockID]
+        /// What the run is computed with; nil for the model alone.
+        public var adapter: (any ResidentAdapter)?
 
         /// A run of tokens.
-        public init(tokenRange: Range<Int>, firstPosition: Int, blockTable: [BlockID]) {
+        public init(
+            tokenRange: Range<Int>, firstPosition: Int, blockTable: [BlockID],
+            adapter: (any ResidentAdapter)? = nil
+        ) {
             self.tokenRange = tokenRange
             self.firstPosition = firstPosition
             self.blockTable = blockTable
+            self.adapter = adapter
+        }
+
+        /// Whether both are the same run, with the same adapter object.
+        public static func == (left: Sequence, right: Sequence) -> Bool {
+            left.tokenRange == right.tokenRange && left.firstPosition == right.firstPosition
+                && left.blockTable == right.blockTable && left.adapter === right.adapter
         }
     }
 
@@ -27,12 +39,17 @@ public struct ForwardBatch: Sendable, Equatable {
     public var sequences: [Sequence]
     /// Ascending indices into `tokenIDs` of the tokens whose logits are wanted.
     public var logitTokenIndices: [Int]
+    /// Ascending indices into `tokenIDs` of the tokens whose last hidden states are wanted.
+    public var hiddenTokenIndices: [Int]
 
     /// A step's work.
-    public init(tokenIDs: [TokenID], sequences: [Sequence], logitTokenIndices: [Int]) {
+    public init(
+        tokenIDs: [TokenID], sequences: [Sequence], logitTokenIndices: [Int], hiddenTokenIndices: [Int] = []
+    ) {
         self.tokenIDs = tokenIDs
         self.sequences = sequences
         self.logitTokenIndices = logitTokenIndices
+        self.hiddenTokenIndices = hiddenTokenIndices
     }
 
     /// Position of each token in its sequence, (T).

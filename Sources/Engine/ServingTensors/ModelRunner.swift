@@ -11,6 +11,15 @@ public protocol ModelRunner: AnyObject {
     /// are in the cache when this returns. A thrown error leaves the cache of the batch's own tokens undefined and all
     /// other sequences intact.
     func forward(_ batch: ForwardBatch) throws -> LogitRows
+
+    /// The last hidden states, after the final norm, of the last step's `hiddenTokenIndices`: one row of E each, in that
+    /// order. Valid until the next step. Empty for a runner that has none.
+    var hiddenRows: UnsafeBufferPointer<Float> { get }
+}
+
+extension ModelRunner {
+    /// None.
+    public var hiddenRows: UnsafeBufferPointer<Float> { UnsafeBufferPointer(start: nil, count: 0) }
 }
 
 /// Sizes of a loaded model and of its KV cache.

@@ -26,6 +26,7 @@ struct ChatCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup(title: "Adapter options") var adapters: AdapterOptions
     @OptionGroup(title: "Sampling options") var sampling: SamplingOptions
 
     @Option(name: .shortAndLong, help: ArgumentHelp("System message.", valueName: "text"))
@@ -40,19 +41,22 @@ struct ChatCommand: AsyncParsableCommand {
     var script: String?
 
     func run() async throws {
-        try await Self.run(model: model, sampling: sampling, system: system, stats: stats, script: script)
+        try await Self.run(
+            model: model, adapters: adapters, sampling: sampling, system: system, stats: stats, script: script)
     }
 
     /// Holds a conversation with a model as the options describe it.
     static func run(
-        model: ModelOptions, sampling: SamplingOptions, system: String?, stats: Bool, script: String? = nil
+        model: ModelOptions, adapters: AdapterOptions, sampling: SamplingOptions, system: String?, stats: Bool,
+        script: String? = nil
     ) async throws {
         var settings = ChatSettings(sampling)
         settings.showsStatistics = stats
         try settings.validate()
         let console = try script.map(scriptConsole) ?? .standard(history: history(), completion: completion())
+        let loaded = try model.load(adapters: adapters)
         let loop = try ChatLoop(
-            model: try model.load(), settings: settings, system: system, console: console,
+            model: loaded, adapter: try await adapters.acquire(loaded), settings: settings, system: system, console: console,
             loadModel: { name in
                 // The other model gets as much of the machine.
                 var options = try ModelOptions.parse([])

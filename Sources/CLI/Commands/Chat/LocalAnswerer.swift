@@ -21,10 +21,12 @@ import ServingTensors
 struct LocalAnswerer: ChatAnswering {
     private let model: LocalModel
     private let codec: TextCodec
+    private let adapter: AdapterLease?
 
     /// - Throws: an error where the model has no tokenizer.
-    init(_ model: LocalModel) throws {
+    init(_ model: LocalModel, adapter: AdapterLease? = nil) throws {
         self.model = model
+        self.adapter = adapter
         codec = try model.requireCodec()
     }
 
@@ -77,7 +79,7 @@ struct LocalAnswerer: ChatAnswering {
             switch event {
             case .token(let token): try take(token.text)
             case .finished(let finish): try take(finish.text)
-            case .started, .prompt: break
+            case .started, .prompt, .embedding: break
             }
         }
         let answer = Answer.all(of: output).first
@@ -101,6 +103,7 @@ struct LocalAnswerer: ChatAnswering {
         }
         request.stopTokenIDs = settings.stopTokenIDs
         request.ignoresEndOfGeneration = settings.ignoresEndOfGeneration
+        adapter?.apply(to: &request)
         return request
     }
 

@@ -28,6 +28,12 @@ enum TextFile {
         return reader.rest()
     }
 
+    /// Whether a path leads to a folder.
+    static func isFolder(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
+    }
+
     /// Whether something is there that writing would replace: a file that holds something.
     static func holdsSomething(_ path: String) -> Bool {
         var status = stat()

@@ -8,6 +8,7 @@ struct BenchCommand: AsyncParsableCommand {
         discussion: """
             EXAMPLES:
               pbctl bench engine -m model.gguf --streams 8
+              pbctl bench serve --url http://127.0.0.1:8080 --adapters 32
             """,
-        subcommands: [BenchEngineCommand.self])
+        subcommands: [BenchEngineCommand.self, BenchServeCommand.self])
 }

@@ -1,4 +1,6 @@
 import ArgumentParser
+import ModelHub
+import ServingAdapters
 import ServingJSON
 import ServingModels
 import ServingRuntime
@@ -21,6 +23,7 @@ struct EngineLogprobsCommand: AsyncParsableCommand {
             """)
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup(title: "Adapter options") var adapters: AdapterOptions
 
     @Option(help: ArgumentHelp("How many tokens to list a position; at most the vocabulary.", valueName: "count"))
     var top = 10
@@ -38,6 +41,11 @@ struct EngineLogprobsCommand: AsyncParsableCommand {
             rows.append(Self.tokenIDs(line))
         }
         let (scorer, limit) = try load(lengths: rows.map { (try? $0.get().count) ?? 1 })
+        if let selection = adapters.selection {
+            let location = try await AdapterOptions.locator().locate(
+                selection.ids[0], source: selection.source, token: nil)
+            try scorer.use(adapterFolders: [location.folder])
+        }
         var failures = 0
         for row in rows {
             do {

@@ -38,7 +38,11 @@ struct ModelOptions: ParsableArguments {
     }
 
     /// Loads the model.
-    func load() throws -> LocalModel { try LocalModel(path: path(), options: try engine.localModelOptions()) }
+    func load(adapters: AdapterOptions? = nil) throws -> LocalModel {
+        var options = try engine.localModelOptions()
+        if let adapters { options.adapters = try adapters.libraryOptions() }
+        return try LocalModel(path: path(), options: options)
+    }
 }
 
 /// How much of the machine an engine may use.

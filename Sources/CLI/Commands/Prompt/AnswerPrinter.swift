@@ -27,7 +27,7 @@ struct AnswerPrinter: Sendable {
                 try output.flush()
             case .finished(let finish):
                 if streamsText, !finish.text.isEmpty { try output.write(finish.text) }
-            case .started, .prompt: break
+            case .started, .prompt, .embedding: break
             }
         }
         return result

@@ -62,7 +62,11 @@ struct BatchRun: Sendable {
     private func start(_ index: Int) -> Task<Result<[Answer], RowError>, Never> {
         Task { [rows, model, defaults] in
             do {
-                let request = try rows[index].get().request(id: "row-\(index)", model: model, defaults: defaults)
+                let row = try rows[index].get()
+                var request = try row.request(id: "row-\(index)", model: model, defaults: defaults)
+                if let selection = try row.adapterSelection() {
+                    try await model.adapters.acquire(selection).apply(to: &request)
+                }
                 let answers = Answer.all(of: await GenerationOutput(try model.engine.submit(request)))
                 if let failure = answers.compactMap(\.failure).first { return .failure(RowError(failure)) }
                 return .success(answers)

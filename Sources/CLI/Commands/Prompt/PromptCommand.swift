@@ -30,6 +30,7 @@ struct PromptCommand: AsyncParsableCommand {
     }
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup(title: "Adapter options") var adapters: AdapterOptions
     @OptionGroup(title: "Sampling options") var sampling: SamplingOptions
 
     @Option(
@@ -88,13 +89,15 @@ struct PromptCommand: AsyncParsableCommand {
         if let batch { return try await runBatch(batch) }
         let format = json ? .json : output
         guard let prompt = try promptText() else {
-            return try await ChatCommand.run(model: model, sampling: sampling, system: system, stats: stats)
+            return try await ChatCommand.run(
+                model: model, adapters: adapters, sampling: sampling, system: system, stats: stats)
         }
         guard raw || prompt.utf8.contains(where: { $0 > 0x20 }) else {
             throw CommandFailure.usage("the prompt is empty", hint: "give some text, or -f FILE")
         }
-        let loaded = try model.load()
-        let request = try makeRequest(prompt, loaded)
+        let loaded = try model.load(adapters: adapters)
+        var request = try makeRequest(prompt, loaded)
+        try await adapters.acquire(loaded)?.apply(to: &request)
         let events: AsyncStream<GenerationEvent>
         do {
             events = try loaded.engine.submit(request)
@@ -171,8 +174,11 @@ struct PromptCommand: AsyncParsableCommand {
         options.sequenceCount = min(max(rows.count, 1), 64)
         // A row of the window is never turned away, however many samples it asks for.
         options.engine.maxWaitingSequences = BatchRun.window * GenerationRequest.sampleLimit
+        options.adapters = try adapters.libraryOptions()
         let loaded = try LocalModel(path: model.path(), options: options)
-        let run = BatchRun(model: loaded, defaults: defaultRequest(loaded), rows: rows, format: json ? .json : output)
+        var defaults = defaultRequest(loaded)
+        try await adapters.acquire(loaded)?.apply(to: &defaults)
+        let run = BatchRun(model: loaded, defaults: defaults, rows: rows, format: json ? .json : output)
         let (result, wasInterrupted) = await InterruptMonitor.run { () async throws -> Int in try await run.run() }
         let failureCount = try result.get()
         try TextOutput.standard.flush()

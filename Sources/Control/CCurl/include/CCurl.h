@@ -32,6 +32,13 @@ enum {
     CCURL_OPTION_PROTOCOLS = 181,
     CCURL_OPTION_CA_FILE = 10065,
     CCURL_OPTION_BUFFER_SIZE = 98,
+    CCURL_OPTION_TIMEOUT_MS = 155,
+    CCURL_OPTION_HTTP_VERSION = 84,
+    CCURL_OPTION_NO_PROXY = 10177,
+};
+
+enum {
+    CCURL_HTTP_VERSION_1_1 = 2,
 };
 
 enum {
@@ -98,6 +105,20 @@ int ccurl_perform(void *easy);
 long ccurl_info_long(void *easy, int info);
 const char *ccurl_info_string(void *easy, int info);
 const char *ccurl_error_text(int code);
+
+// Many transfers in one thread. NULL without memory; the connections of ended transfers are kept for the next ones.
+void *ccurl_multi_create(long connection_count);
+// All transfers must have been removed.
+void ccurl_multi_free(void *multi);
+// Each false where libcurl refuses.
+bool ccurl_multi_add(void *multi, void *easy);
+bool ccurl_multi_remove(void *multi, void *easy);
+// Moves all transfers on, calling their functions, without waiting. False where libcurl is broken or out of memory.
+bool ccurl_multi_perform(void *multi);
+// Waits for something to do, at most so long.
+bool ccurl_multi_wait(void *multi, int milliseconds);
+// The handle of a transfer that has ended and how (a CCURL_ code), each once; NULL where there is none.
+void *ccurl_multi_next_ended(void *multi, int *code);
 
 // Header lists: NULL is the empty list; NULL back means no memory, and the old list is still there.
 void *ccurl_list_append(void *list, const char *text);

@@ -28,7 +28,7 @@ void sk_allowed_processors(uint8_t *mask, size_t byte_count);
 typedef void (*sk_pool_body)(void *context, int chunk, int worker);
 
 // Calls `body` once for each chunk in 0 ..< chunk_count, in any order, and returns when all are done.
-// One run at a time.
+// One run at a time. Without a pool the caller does it alone.
 void sk_pool_run(sk_pool *pool, int chunk_count, sk_pool_body body, void *context);
 
 // ---------------------------------------------------------------------------------------------------------- Weights
@@ -180,5 +180,58 @@ size_t sk_attention_partial_bytes(
 void sk_attend(
     const sk_context *context, const sk_kv_layer *layer, const sk_attention *attention, const float *queries,
     const sk_sequence *sequences, int sequence_count, uint8_t *partials, float *output);
+
+// -------------------------------------------------------------------------------------------------------- Adapters
+
+// Largest rank of an update.
+#define SK_UPDATE_RANK_LIMIT 256
+// Tokens that are computed together for one adapter.
+#define SK_UPDATE_TOKENS 16
+
+// How an update's elements are stored.
+typedef enum { SK_UPDATE_F32 = 0, SK_UPDATE_F16, SK_UPDATE_I8 } sk_update_kind;
+
+// A low-rank update of one linear layer: y = gain * (y + B (a_scales * A x)) + offset; see adapter.h for the layouts.
+// rank 0 without gain and offset changes nothing.
+typedef struct {
+    sk_update_kind kind;
+    int rank, rows;           // R, out
+    const uint8_t *a;         // R rows of `columns` elements, padded to 16; NULL where s is given
+    const float *a_scales;    // (R): the adapter's scaling, times the quants' scale in SK_UPDATE_I8
+    const uint8_t *b;         // [out / 16][R][16]
+    const float *b_scales;    // (out, padded to 16): SK_UPDATE_I8
+    const float *gain;        // (out, padded to 16), or NULL
+    const float *offset;      // (out, padded to 16), or NULL
+} sk_update;
+
+// At most SK_UPDATE_TOKENS rows with one adapter; `updates` has an entry for each slot of the model.
+typedef struct {
+    int row_begin, row_count;
+    const sk_update *updates;
+} sk_update_tile;
+
+// Applies the updates in slots slot ..< slot + layer_count to the outputs (T, out) of as many layers of one input.
+void sk_adapt(
+    const sk_context *context, const float *input, int columns, const sk_update_tile *tiles, int tile_count, int slot,
+    float *const *outputs, int layer_count);
+
+// The second half alone, for rows whose s (row_count, SK_UPDATE_RANK_LIMIT) is known: token embeddings.
+void sk_expand(const sk_context *context, const sk_update *update, const float *s, int row_count, float *output);
+
+// Bytes of A and B as stored by sk_pack_update.
+size_t sk_update_a_bytes(sk_update_kind kind, int rank, int columns);
+size_t sk_update_b_bytes(sk_update_kind kind, int rank, int rows);
+
+// Packs A (R, columns) and B (rows, R) as stored. `a_scales` and `b_scales` are filled; a may be NULL. False for a type
+// that cannot be decoded. May run on any thread.
+bool sk_pack_update(
+    const sk_kernels *kernels, sk_update_kind kind, uint32_t a_type, const uint8_t *a_source, uint32_t b_type,
+    const uint8_t *b_source, int rank, int columns, int rows, float scaling, uint8_t *a, float *a_scales, uint8_t *b,
+    float *b_scales);
+
+// norms[o] = | W[o] + scaling * (B A)[o] |, for DoRA (arXiv:2402.09353); W (rows, columns) as stored, A and B float32.
+bool sk_update_norms(
+    const sk_kernels *kernels, uint32_t type, const uint8_t *weight, size_t row_bytes, const float *a, const float *b,
+    int rank, int columns, int rows, float scaling, float *norms);
 
 #endif

@@ -88,6 +88,9 @@ public struct AdapterFolder: Sendable {
         return object
     }
 
+    /// Bytes that the tensors' file takes in memory.
+    public var byteCount: Int { tensors.file.count }
+
     /// Facts for listings.
     public var summary: Summary {
         let names = tensors.entries.map { AdapterTensorName($0.name) }

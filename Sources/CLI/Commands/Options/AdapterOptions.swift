@@ -1,0 +1,98 @@
+import ArgumentParser
+import ModelHub
+import ServingAdapters
+import ServingJSON
+import ServingRuntime
+
+/// Which LoRA adapter a command runs with.
+struct AdapterOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "A LoRA adapter: a PEFT folder, name/version in the registry, or hf:owner/name.", valueName: "adapter"),
+        completion: .directory)
+    var adapter: String?
+
+    @Flag(help: "Merge adapters with LoRAX's arithmetic instead of PEFT's.")
+    var loraxCompat = false
+
+    /// What the option asks for; nil for the model alone.
+    var selection: AdapterSelection? { adapter.map { Self.selection(of: $0) } }
+
+    /// Where commands look for adapters: any folder, the registry, the hub.
+    func libraryOptions() throws -> AdapterLibrary.Options {
+        AdapterLibrary.Options(locator: try Self.locator(), isLoRAXCompatible: loraxCompat)
+    }
+
+    /// Takes an adapter, if one is asked for.
+    func acquire(_ model: LocalModel) async throws -> AdapterLease? {
+        guard let selection else { return nil }
+        return try await model.adapters.acquire(selection)
+    }
+
+    /// Finds adapters for a command.
+    static func locator() throws -> AdapterLocator {
+        let directories = try PbctlDirectories()
+        return AdapterLocator(
+            allowsAnyPath: true, registry: AdapterStore(directories), hub: try? HubClient(),
+            cache: directories.adapterCache)
+    }
+
+    /// What a person means by a text: `hf:` is the hub, a folder that is there or a path is local, all else the registry.
+    static func selection(of text: String) -> AdapterSelection {
+        let (id, source) = identity(of: text)
+        return AdapterSelection(.single(id), source: source)
+    }
+
+    private static func identity(of text: String) -> (id: String, source: AdapterSource) {
+        if text.hasPrefix("hf:") { return (String(text.dropFirst(3)), .hub) }
+        let path = TextFile.expanded(text)
+        let isPath = path.hasPrefix("/") || path.hasPrefix(".") || TextFile.isFolder(path)
+        return isPath ? (path, .local) : (text, .pbase)
+    }
+
+    /// What a row of a batch asks for: `adapter`, a text as above, or `merged_adapters`, an object as LoRAX takes it.
+    static func selection(ofRow object: JSONObject) throws -> AdapterSelection? {
+        let adapter = object["adapter"].flatMap { $0.isNull ? nil : $0 }
+        let merged = object["merged_adapters"].flatMap { $0.isNull ? nil : $0 }
+        guard adapter == nil || merged == nil else {
+            throw RowError("adapter and merged_adapters can't be given together")
+        }
+        if let adapter {
+            guard let text = adapter.stringValue, !text.isEmpty else { throw RowError("adapter: expected a text") }
+            return selection(of: text)
+        }
+        return try merged.map(selection(ofMerge:))
+    }
+
+    private static func selection(ofMerge value: JSONValue) throws -> AdapterSelection {
+        func wrong(_ field: String, _ expected: String) -> RowError {
+            RowError("merged_adapters.\(field): expected \(expected)")
+        }
+        let texts = value["ids"]?.arrayValue?.map(\.stringValue)
+        guard let texts, !texts.isEmpty, !texts.contains(nil) else { throw wrong("ids", "a list of adapters") }
+        let weights = value["weights"]?.arrayValue?.map(\.doubleValue) ?? texts.map { _ in 1 }
+        guard !weights.contains(nil) else { throw wrong("weights", "a list of numbers") }
+        let identities = texts.compactMap { $0 }.map(identity(of:))
+        guard let source = identities.first?.source, identities.allSatisfy({ $0.source == source }) else {
+            throw wrong("ids", "adapters of one kind: all folders, all of the registry or all of the hub")
+        }
+        var merge = AdapterMerge(ids: identities.map(\.id), weights: weights.compactMap { $0 })
+        if let strategy = value["merge_strategy"], !strategy.isNull {
+            guard let known = strategy.stringValue.flatMap(AdapterMergeStrategy.init(rawValue:)) else {
+                throw wrong("merge_strategy", "one of \(AdapterMergeStrategy.allCases.map(\.rawValue))")
+            }
+            merge.strategy = known
+        }
+        if let density = value["density"], !density.isNull {
+            guard let number = density.doubleValue else { throw wrong("density", "a number") }
+            merge.density = number
+        }
+        if let method = value["majority_sign_method"], !method.isNull {
+            guard let known = method.stringValue.flatMap(MajoritySignMethod.init(rawValue:)) else {
+                throw wrong("majority_sign_method", "total or frequency")
+            }
+            merge.majoritySignMethod = known
+        }
+        return AdapterSelection(.merged(merge), source: source)
+    }
+}
