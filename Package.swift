@@ -28,6 +28,7 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 }
 
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 
 let engine: [Target] = [
     target("Engine", "ServingJSON"),
@@ -57,6 +58,18 @@ let control: [Target] = [
         "Control", "ModelHub",
         ["CCurl", "ServingAdapters", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
     target("Control", "LoadGenerator", ["CCurl", "ServingJSON"]),
+    target("Control", "ServingAPI", ["ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors"]),
+    target(
+        "Control", "ReplicaServer",
+        [
+            "ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingRuntime", "ServingTensors",
+            "ServingTokenizers", hummingbird, .product(name: "HTTPTypes", package: "swift-http-types"),
+            .product(name: "HummingbirdCore", package: "hummingbird"),
+            .product(name: "Logging", package: "swift-log"), .product(name: "NIOCore", package: "swift-nio"),
+            .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+            .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+        ]),
 ]
 
 let commandLine: [Target] = [
@@ -84,7 +97,10 @@ let testing: [Target] = [
         "ServingModelsTests", ["ServingModels", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingTensors"]),
     tests(
         "ServingAdaptersTests",
-        ["ServingAdapters", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
+        [
+            "CServingAdapters", "ServingAdapters", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingModels",
+            "ServingTensors",
+        ]),
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
     tests(
         "ServingRuntimeTests",
@@ -114,6 +130,12 @@ let package = Package(
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
+        .package(url: "https://github.com/apple/swift-log.git", from: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-nio.git", from: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-nio-extras.git", from: "1.35.2"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
     ],
     targets: engine + control + commandLine + testing
 )

@@ -76,7 +76,7 @@ final class ActiveSample {
             .token(
                 GenerationEvent.Token(
                     sampleIndex: index, id: token.id, text: text, logProbability: token.logProbability,
-                    alternatives: token.alternatives)))
+                    alternatives: token.alternatives, isLast: reason != nil)))
         return reason
     }
 

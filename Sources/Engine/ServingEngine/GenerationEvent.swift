@@ -38,6 +38,8 @@ public enum GenerationEvent: Sendable, Equatable {
         public var logProbability: Float?
         /// The likeliest tokens under the model, likeliest first; when asked for.
         public var alternatives: [TokenLogProbability]
+        /// Whether the sample ends with this token; its `finished` follows at once.
+        public var isLast = false
     }
 
     /// The end of a sample.
@@ -97,6 +99,12 @@ public struct TokenLogProbability: Sendable, Equatable {
     public var id: TokenID
     /// Natural logarithm of its probability.
     public var logProbability: Float
+
+    /// A token and its probability.
+    public init(id: TokenID, logProbability: Float) {
+        self.id = id
+        self.logProbability = logProbability
+    }
 }
 
 /// A prompt token and its probability after the tokens before it.

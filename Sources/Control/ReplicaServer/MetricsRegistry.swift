@@ -1,0 +1,184 @@
+import ServingAPI
+import Synchronization
+
+/// Counters, gauges and histograms by name and labels, written as Prometheus's text format or as LoRAX's JSON.
+final class MetricsRegistry: Sendable {
+    enum Kind: String, Sendable {
+        case counter, gauge, histogram
+    }
+
+    /// A metric's name, meaning and labels.
+    struct Family: Sendable {
+        var name: String
+        var kind: Kind
+        var help: String
+        var labelNames: [String] = []
+        /// Upper bounds of a histogram's buckets, ascending.
+        var buckets: [Double] = []
+    }
+
+    /// A histogram's counts.
+    struct Histogram: Sendable {
+        /// One a bucket, and one for what is above the last.
+        var counts: [Int]
+        var sum = 0.0
+        var count = 0
+
+        init(bucketCount: Int) { counts = [Int](repeating: 0, count: bucketCount + 1) }
+
+        mutating func add(_ value: Double, _ buckets: [Double]) {
+            var (low, high) = (0, buckets.count)
+            while low < high {
+                let middle = (low + high) / 2
+                if buckets[middle] < value { low = middle + 1 } else { high = middle }
+            }
+            counts[low] += 1
+            sum += value
+            count += 1
+        }
+    }
+
+    private enum Series: Sendable {
+        case value(Double)
+        case histogram(Histogram)
+    }
+
+    private struct State {
+        var series: [[[String]: Series]]
+    }
+
+    private let families: [Family]
+    private let places: [String: Int]
+    private let state: Mutex<State>
+
+    /// A registry of these metrics. Those without labels show from the start.
+    init(_ families: [Family]) {
+        self.families = families
+        places = Dictionary(families.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
+        state = Mutex(
+            State(
+                series: families.map { family in
+                    guard family.labelNames.isEmpty else { return [:] }
+                    return [
+                        []: family.kind == .histogram
+                            ? .histogram(Histogram(bucketCount: family.buckets.count)) : .value(0)
+                    ]
+                }))
+    }
+
+    func increment(_ name: String, _ labels: [String] = [], by amount: Double = 1) {
+        guard let place = places[name] else { return }
+        state.withLock { state in
+            if case .value(let old)? = state.series[place][labels] {
+                state.series[place][labels] = .value(old + amount)
+            } else {
+                state.series[place][labels] = .value(amount)
+            }
+        }
+    }
+
+    func set(_ name: String, _ labels: [String] = [], to value: Double) {
+        guard let place = places[name] else { return }
+        state.withLock { $0.series[place][labels] = .value(value) }
+    }
+
+    /// Adds values to a histogram, all under one lock.
+    func observe(_ name: String, _ labels: [String] = [], _ values: [Double]) {
+        guard let place = places[name], !values.isEmpty else { return }
+        let buckets = families[place].buckets
+        state.withLock { state in
+            var histogram = Histogram(bucketCount: buckets.count)
+            if case .histogram(let old)? = state.series[place][labels] { histogram = old }
+            for value in values { histogram.add(value, buckets) }
+            state.series[place][labels] = .histogram(histogram)
+        }
+    }
+
+    func observe(_ name: String, _ labels: [String] = [], _ value: Double) { observe(name, labels, [value]) }
+
+    // MARK: Output
+
+    private func snapshot() -> [(Family, [([String], Series)])] {
+        let series = state.withLock { $0.series }
+        return families.enumerated().map { index, family in
+            (family, series[index].sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { ($0.key, $0.value) })
+        }
+    }
+
+    /// Prometheus's text format, version 0.0.4.
+    func text() -> String {
+        var lines: [String] = []
+        for (family, series) in snapshot() where !series.isEmpty {
+            lines.append("# HELP \(family.name) \(family.help)")
+            lines.append("# TYPE \(family.name) \(family.kind.rawValue)")
+            for (labels, value) in series {
+                for (name, number) in Self.samples(family, labels, value) { lines.append("\(name) \(number)") }
+            }
+        }
+        return lines.joined(separator: "\n") + "\n"
+    }
+
+    /// LoRAX's JSON: `{name: {"type", "data": [{"key", "value"}]}}`, with the labelled name, `sum`, `count` or nothing as key.
+    func json() -> JSONBytes {
+        var json = JSONBytes(capacity: 16384)
+        json.openObject()
+        for (family, series) in snapshot() where !series.isEmpty {
+            json.key(family.name)
+            json.openObject()
+            json.member("type", family.kind.rawValue)
+            json.key("data")
+            json.openArray()
+            for (labels, value) in series {
+                for (name, number) in Self.samples(family, labels, value) {
+                    json.openObject()
+                    let key =
+                        name == family.name
+                        ? "" : name == family.name + "_sum" ? "sum" : name == family.name + "_count" ? "count" : name
+                    json.member("key", key)
+                    json.key("value")
+                    json.number(number)
+                    json.closeObject()
+                }
+            }
+            json.closeArray()
+            json.closeObject()
+        }
+        json.closeObject()
+        return json
+    }
+
+    private static func samples(_ family: Family, _ labels: [String], _ value: Series) -> [(String, Double)] {
+        let pairs = zip(family.labelNames, labels).map { "\($0)=\"\(escaped($1))\"" }
+        func name(_ suffix: String, _ more: [String] = []) -> String {
+            let all = pairs + more
+            return family.name + suffix + (all.isEmpty ? "" : "{\(all.joined(separator: ","))}")
+        }
+        switch value {
+        case .value(let number): return [(name(""), number)]
+        case .histogram(let histogram):
+            var result: [(String, Double)] = []
+            var total = 0
+            for (bound, count) in zip(family.buckets, histogram.counts) {
+                total += count
+                result.append((name("_bucket", ["le=\"\(bound)\""]), Double(total)))
+            }
+            result.append((name("_bucket", ["le=\"+Inf\""]), Double(histogram.count)))
+            result.append((name("_sum"), histogram.sum))
+            result.append((name("_count"), Double(histogram.count)))
+            return result
+        }
+    }
+
+    private static func escaped(_ text: String) -> String {
+        var result = ""
+        for character in text.unicodeScalars {
+            switch character {
+            case "\\": result += "\\\\"
+            case "\"": result += "\\\""
+            case "\n": result += "\\n"
+            default: result.unicodeScalars.append(character)
+            }
+        }
+        return result
+    }
+}

@@ -1,0 +1,204 @@
+import HTTPTypes
+import Hummingbird
+import ServingAPI
+import ServingAdapters
+import ServingEngine
+import ServingJSON
+import ServingTensors
+
+/// LoRAX's own routes that generate.
+struct NativeRoutes: Sendable {
+    let service: ReplicaService
+
+    /// How the answer of a finished request is wrapped.
+    enum Form: Sendable {
+        /// `/generate`
+        case object
+        /// `/` and `/invocations`: a list of one, or a stream where the body asks for it.
+        case compatible
+        /// `/generate_stream`
+        case stream
+    }
+
+    func generate(_ request: Request, _ context: ReplicaContext, _ form: Form) async -> Response {
+        let body: NativeGenerateRequest
+        do {
+            body = try await Self.decode(service.bodies.json(request)) { value throws(WireDecodingError) in
+                try NativeGenerateRequest(value)
+            }
+        } catch {
+            service.metrics.fail("bad_request")
+            return error.native.response
+        }
+        let bearer = service.bearer(request)
+        let presence = await context.presence()
+        if form == .stream || form == .compatible && body.stream {
+            return stream(body, bearer, presence)
+        }
+        return await finished(body, bearer, presence, isList: form == .compatible)
+    }
+
+    /// Reads a value as a request, in axum's words where it can't be one.
+    static func decode<Value>(
+        _ json: JSONValue, _ read: (JSONValue) throws(WireDecodingError) -> Value
+    ) throws(RequestBodyReader.Failure) -> Value {
+        do throws(WireDecodingError) {
+            return try read(json)
+        } catch {
+            throw RequestBodyReader.Failure(
+                status: 422, message: "Failed to deserialize the JSON body into the target type: \(error)")
+        }
+    }
+
+    // MARK: In one piece
+
+    private func finished(
+        _ body: NativeGenerateRequest, _ bearer: String?, _ presence: ClientPresence, isList: Bool
+    ) async -> Response {
+        var record = RequestRecord(service.metrics)
+        do throws(NativeError) {
+            let ticket = try service.enter()
+            defer { withExtendedLifetime(ticket) {} }
+            let run = try await start(body, bearer, presence, &record, isStream: false)
+            var output = GenerationOutput()
+            await presence.whileHere(onLeave: run.cancel) {
+                for await event in run.events {
+                    record.add(event)
+                    output.add(event)
+                }
+            }
+            let answer = try NativeResponse(body.parameters, prompt: run.prompt, texts: run.texts).json(output)
+            var json = answer
+            if isList {
+                json = JSONBytes(capacity: answer.bytes.count + 2)
+                json.openArray()
+                json.raw(answer.bytes)
+                json.closeArray()
+            }
+            var reply = HTTPReply.json(json)
+            reply.headers.append(contentsOf: service.timingHeaders(record, characterCount: run.prompt.count))
+            reply.headers.append(contentsOf: service.adapterHeaders(run.selection))
+            record.succeed()
+            return reply.response
+        } catch {
+            record.fail(error.failureLabel(presence))
+            return HTTPReply(error).response
+        }
+    }
+
+    // MARK: As events
+
+    /// Validation runs inside the stream, as LoRAX's does: its errors come as events with status 200.
+    private func stream(_ body: NativeGenerateRequest, _ bearer: String?, _ presence: ClientPresence) -> Response {
+        var headers = service.streamHeaders(characterCount: body.inputs.count)
+        if let selection = try? service.adapters.selection(body.parameters.adapter, bearer: bearer) {
+            headers.append(contentsOf: service.adapterHeaders(selection))
+        }
+        return HTTPReply.events(headers) { writer in
+            var record = RequestRecord(service.metrics)
+            do {
+                let ticket = try service.enter()
+                defer { withExtendedLifetime(ticket) {} }
+                let run = try await start(body, bearer, presence, &record, isStream: true)
+                var shape = NativeResponse(body.parameters, prompt: run.prompt, texts: run.texts).stream()
+                try await presence.whileHere(onLeave: run.cancel) {
+                    for await event in run.events {
+                        record.add(event)
+                        try await writer.write(shape.bytes(event))
+                    }
+                }
+                record.succeed()
+            } catch let error as NativeError {
+                record.fail(error.failureLabel(presence))
+                try await writer.write(NativeResponse.frame(error))
+            } catch {
+                record.fail("dropped")
+                throw error
+            }
+        }
+    }
+
+    // MARK: Start
+
+    /// A request that the engine has taken.
+    struct Run: Sendable {
+        var events: AsyncStream<GenerationEvent>
+        var cancel: @Sendable () -> Void
+        var prompt: String
+        var texts: any TokenTexts
+        var selection: AdapterSelection?
+    }
+
+    private func start(
+        _ body: NativeGenerateRequest, _ bearer: String?, _ presence: ClientPresence, _ record: inout RequestRecord,
+        isStream: Bool
+    ) async throws(NativeError) -> Run {
+        let (parameters, model) = (body.parameters, service.model)
+        let selection: AdapterSelection?
+        do throws(AdapterFieldsError) {
+            selection = try service.adapters.selection(parameters.adapter, bearer: bearer)
+        } catch {
+            throw error.native
+        }
+        try parameters.validate(service.limits, isStream: isStream)
+        let (ids, texts) = try promptTokens(body)
+        try parameters.validate(inputTokenCount: ids.count, service.limits)
+        var request = model.request(id: service.makeRequestID(), promptTokenIDs: ids)
+        parameters.apply(to: &request, isStream: isStream)
+        let lease = try await acquire(selection, presence)
+        lease?.apply(to: &request)
+        record.useAdapter(lease)
+        let events = try submit(request)
+        record.submit(request, contextLength: model.limits.contextLength)
+        let id = request.id
+        return Run(
+            events: events, cancel: { model.cancel(id) }, prompt: body.inputs, texts: texts, selection: selection)
+    }
+
+    private func promptTokens(_ body: NativeGenerateRequest) throws(NativeError) -> ([Int32], any TokenTexts) {
+        guard !body.inputs.isEmpty else { throw .validation("`inputs` cannot be empty") }
+        guard let texts = service.model.texts else { throw .noTokenizer }
+        var ids: [Int32]
+        do {
+            ids = try service.model.promptTokens(body.inputs, addingSpecialTokens: true)
+        } catch {
+            throw .validation("tokenizer error \(error)")
+        }
+        // LoRAX documents `truncate` and does nothing.
+        if let truncate = body.parameters.truncate, !service.configuration.isLoRAXCompatible {
+            ids = Array(ids.suffix(truncate))
+        }
+        return (ids, texts)
+    }
+
+    private func acquire(
+        _ selection: AdapterSelection?, _ presence: ClientPresence
+    ) async throws(NativeError) -> (any LeasedAdapter)? {
+        do throws(AdapterError) {
+            return try await service.acquire(selection, presence)
+        } catch {
+            throw NativeError(error)
+        }
+    }
+
+    private func submit(_ request: GenerationRequest) throws(NativeError) -> AsyncStream<GenerationEvent> {
+        do throws(SubmissionError) {
+            return try service.model.submit(request)
+        } catch {
+            throw NativeError(error)
+        }
+    }
+}
+
+extension NativeError {
+    /// LoRAX's word for it in metrics.
+    func failureLabel(_ presence: ClientPresence) -> String {
+        if presence.isGone { return "dropped" }
+        switch kind {
+        case .incompleteGeneration: return "incomplete"
+        case .template: return "template"
+        case .embedding: return "embedding_failure"
+        default: return kind.rawValue
+        }
+    }
+}

@@ -1,0 +1,20 @@
+import Glibc
+import NIOCore
+
+/// Why a server can't listen. One line: what, where, what to do.
+public struct ReplicaServerError: Error, Sendable, CustomStringConvertible {
+    /// The line.
+    public let description: String
+
+    init(_ error: IOError, host: String, port: Int) {
+        description =
+            switch error.errnoCode {
+            case EADDRINUSE: "port \(port) on \(host) is in use (choose another with --port, or 0 for any that is free)"
+            case EACCES: "port \(port) on \(host) may not be used by this user (choose one above 1023 with --port)"
+            case EADDRNOTAVAIL: "\(host) is no address of this machine (see --host)"
+            default: "can't listen on \(host):\(port): \(String(cString: strerror(error.errnoCode)))"
+            }
+    }
+
+    init(_ error: SocketAddressError, host: String) { description = "\(host) is no host that is known here (see --host)" }
+}

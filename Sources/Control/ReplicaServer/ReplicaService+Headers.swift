@@ -1,0 +1,92 @@
+import HTTPTypes
+import Hummingbird
+import ServingAPI
+import ServingAdapters
+
+extension ReplicaService {
+    /// Lets a request in, or says why not as LoRAX does.
+    func enter() throws(NativeError) -> Admission.Ticket {
+        do throws(Admission.Refusal) {
+            return try admission.enter()
+        } catch {
+            throw error == .full ? .overloaded : .shuttingDown
+        }
+    }
+
+    /// The credential of a request's header for hubs. Where the header holds this server's own key, it is none.
+    func bearer(_ request: Request) -> String? {
+        configuration.apiKey == nil ? request.bearerToken : nil
+    }
+
+    /// LoRAX's headers on how a finished answer's time was spent, in ms.
+    func timingHeaders(_ record: RequestRecord, characterCount: Int) -> HTTPFields {
+        let tokens = max(record.generatedTokenCount, 1)
+        let total = record.total
+        let first = record.timeToFirstToken ?? total
+        var headers = HTTPFields()
+        func set(_ name: String, _ value: Int) { headers[.custom(name)] = String(value) }
+        headers[.custom("x-compute-type")] = computeType
+        set("x-compute-time", total.milliseconds)
+        set("x-compute-characters", characterCount)
+        set("x-total-time", total.milliseconds)
+        set("x-prompt-tokens", record.promptTokenCount)
+        set("x-generated-tokens", record.generatedTokenCount)
+        set("x-skipped-tokens", 0)
+        set("x-total-tokens", record.promptTokenCount + record.generatedTokenCount)
+        set("x-validation-time", record.validation.milliseconds)
+        set("x-queue-time", record.queue.milliseconds)
+        set("x-inference-time", record.inference.milliseconds)
+        set("x-time-per-token", record.inference.milliseconds / tokens)
+        set("x-time-to-first-token", first.milliseconds)
+        set("x-time-per-output-token", (total - first).milliseconds / max(tokens - 1, 1))
+        headers[.custom("x-model-id")] = model.name.headerValue
+        return headers
+    }
+
+    /// LoRAX's headers of a stream.
+    func streamHeaders(characterCount: Int) -> HTTPFields {
+        var headers = HTTPFields()
+        headers[.custom("x-compute-type")] = computeType
+        headers[.custom("x-compute-characters")] = String(characterCount)
+        headers[.custom("x-model-id")] = model.name.headerValue
+        return headers
+    }
+
+    /// LoRAX's headers on the adapter; none for the base model.
+    func adapterHeaders(_ selection: AdapterSelection?) -> HTTPFields {
+        var headers = HTTPFields()
+        guard let selection else { return headers }
+        headers[.custom("x-adapter-id")] = selection.displayName.headerValue
+        headers[.custom("x-adapter-source")] = selection.source.rawValue
+        return headers
+    }
+
+    private var computeType: String { configuration.isLoRAXCompatible ? "gpu+optimized" : "cpu+optimized" }
+}
+
+extension String {
+    /// The text as a header's value can hold it: visible ASCII, the rest as question marks, of bounded length.
+    var headerValue: String {
+        String(String.UnicodeScalarView(unicodeScalars.prefix(256).map { (0x20...0x7E).contains($0.value) ? $0 : "?" }))
+    }
+}
+
+extension Request {
+    /// What follows `Authorization: Bearer`.
+    var bearerToken: String? {
+        guard let header = headers[.authorization] else { return nil }
+        let parts = header.split(separator: " ", maxSplits: 1)
+        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
+        return String(parts[1].drop { $0 == " " })
+    }
+}
+
+extension AdapterSelection {
+    /// The id, or a merge's ids joined by commas, as LoRAX's headers have them.
+    var displayName: String {
+        switch choice {
+        case .single(let id): id
+        case .merged(let merge): merge.ids.joined(separator: ",")
+        }
+    }
+}

@@ -1,0 +1,169 @@
+public import ServingEngine
+
+/// Shapes an answer of `/v1/chat/completions`.
+public struct ChatResponse: Sendable {
+    private let identity: OpenAIIdentity
+    private let logProbabilities: ChatLogProbabilities?
+    private let includesUsage: Bool
+
+    /// For the answer to one request.
+    public init(_ request: ChatRequest, _ identity: OpenAIIdentity, texts: any TokenTexts) {
+        self.identity = identity
+        logProbabilities = request.logProbabilityCount.map { ChatLogProbabilities(count: $0, texts: texts) }
+        includesUsage = request.sampling.includesUsage
+    }
+
+    /// A finished answer.
+    ///
+    /// - Throws: what the model or the engine failed with.
+    public func json(_ output: GenerationOutput) throws(OpenAIError) -> JSONBytes {
+        var json = JSONBytes(capacity: 1024)
+        var usage = OpenAIUsage()
+        json.openObject()
+        identity.write("chat.completion", &json)
+        json.key("choices")
+        json.openArray()
+        for sample in output.samples {
+            guard let finish = sample.finish else { throw .server("The answer ended before its end") }
+            let reason = try finish.reason.openAIName()
+            usage.add(finish)
+            json.openObject()
+            json.member("index", sample.index)
+            json.key("message")
+            json.openObject()
+            json.member("role", "assistant")
+            json.member("content", sample.text)
+            json.nullMember("refusal")
+            json.closeObject()
+            write(sample.tokens[...], &json)
+            json.member("finish_reason", reason)
+            json.closeObject()
+        }
+        json.closeArray()
+        usage.write(&json)
+        json.closeObject()
+        return json
+    }
+
+    private func write(_ tokens: ArraySlice<GenerationEvent.Token>, _ json: inout JSONBytes) {
+        json.key("logprobs")
+        if let logProbabilities { logProbabilities.write(tokens, &json) } else { json.null() }
+    }
+
+    /// Shapes the events of one request.
+    public func stream() -> Stream { Stream(self) }
+
+    /// Chunks: the role first, then text as it comes, a reason at the end of each choice, perhaps the usage.
+    public struct Stream: EventShaping {
+        private let response: ChatResponse
+        private var usage = OpenAIUsage()
+        private var begun: Set<Int> = []
+
+        init(_ response: ChatResponse) { self.response = response }
+
+        /// The bytes to send for an event; empty where there are none.
+        ///
+        /// - Throws: an error that belongs into the stream, which ends with it.
+        public mutating func bytes(_ event: GenerationEvent, promptIndex: Int = 0) throws(OpenAIError) -> [UInt8] {
+            switch event {
+            case .started, .prompt, .embedding: return []
+            case .token(let token):
+                let start = begin(token.sampleIndex)
+                guard !token.text.isEmpty || (response.logProbabilities?.tells(token) ?? false) else { return start }
+                return start + chunk(token.sampleIndex, token.text, token: token)
+            case .finished(let finish):
+                let reason = try finish.reason.openAIName()
+                usage.add(finish)
+                var bytes = begin(finish.sampleIndex)
+                if !finish.text.isEmpty { bytes += chunk(finish.sampleIndex, finish.text) }
+                return bytes + chunk(finish.sampleIndex, nil, reason: reason)
+            }
+        }
+
+        /// The last events: the usage, if wanted, and `[DONE]`.
+        public func end() -> [UInt8] {
+            guard response.includesUsage else { return EventStream.done }
+            return EventStream.frame { json in
+                json.openObject()
+                response.identity.write("chat.completion.chunk", &json)
+                json.key("choices")
+                json.openArray()
+                json.closeArray()
+                usage.write(&json)
+                json.closeObject()
+            } + EventStream.done
+        }
+
+        private mutating func begin(_ index: Int) -> [UInt8] {
+            begun.insert(index).inserted ? chunk(index, "", role: "assistant") : []
+        }
+
+        private func chunk(
+            _ index: Int, _ content: String?, role: String? = nil, token: GenerationEvent.Token? = nil,
+            reason: String? = nil
+        ) -> [UInt8] {
+            EventStream.frame { json in
+                json.openObject()
+                response.identity.write("chat.completion.chunk", &json)
+                json.key("choices")
+                json.openArray()
+                json.openObject()
+                json.member("index", index)
+                json.key("delta")
+                json.openObject()
+                if let role { json.member("role", role) }
+                if let content { json.member("content", content) }
+                json.closeObject()
+                if let token { response.write([token], &json) } else { json.nullMember("logprobs") }
+                json.member("finish_reason", reason)
+                json.closeObject()
+                json.closeArray()
+                if response.includesUsage { json.nullMember("usage") }
+                json.closeObject()
+            }
+        }
+    }
+}
+
+/// `logprobs` of a chat: `{"content": [{"token", "logprob", "bytes", "top_logprobs"}], "refusal": null}`.
+struct ChatLogProbabilities: Sendable {
+    let count: Int
+    let texts: any TokenTexts
+
+    /// The token that ends an answer is not part of it.
+    func tells(_ token: GenerationEvent.Token) -> Bool {
+        !(token.isLast && token.text.isEmpty && texts.isSpecial(token.id))
+    }
+
+    func write(_ tokens: ArraySlice<GenerationEvent.Token>, _ json: inout JSONBytes) {
+        json.openObject()
+        json.key("content")
+        json.openArray()
+        for token in tokens where tells(token) {
+            json.openObject()
+            writeEntry(TokenLogProbability(id: token.id, logProbability: token.logProbability ?? .nan), &json)
+            json.key("top_logprobs")
+            json.openArray()
+            for alternative in token.alternatives.prefix(count) {
+                json.openObject()
+                writeEntry(alternative, &json)
+                json.closeObject()
+            }
+            json.closeArray()
+            json.closeObject()
+        }
+        json.closeArray()
+        json.nullMember("refusal")
+        json.closeObject()
+    }
+
+    private func writeEntry(_ token: TokenLogProbability, _ json: inout JSONBytes) {
+        json.member("token", texts.text(of: token.id))
+        // OpenAI writes what is next to impossible as this number; null would break clients.
+        json.member("logprob", max(token.logProbability, -9999))
+        json.key("bytes")
+        json.openArray()
+        for byte in texts.bytes(of: token.id) { json.integer(byte) }
+        json.closeArray()
+    }
+}

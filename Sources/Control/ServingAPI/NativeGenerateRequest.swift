@@ -1,0 +1,128 @@
+public import ServingJSON
+
+/// The body of LoRAX's generate routes: `{"inputs", "parameters", "stream"}`. Unknown fields mean nothing, null means unset.
+public struct NativeGenerateRequest: Sendable, Equatable {
+    /// The prompt.
+    public var inputs: String
+    /// How to answer it.
+    public var parameters: NativeParameters
+    /// For `POST /` only: whether the answer comes as events.
+    public var stream: Bool
+
+    /// Reads a body.
+    public init(_ body: JSONValue) throws(WireDecodingError) {
+        let fields = try WireObject(body, named: "GenerateRequest")
+        inputs = try fields.requiredString("inputs")
+        parameters = try NativeParameters(fields["parameters"] ?? .object(JSONObject()))
+        stream = try fields.bool("stream") ?? false
+    }
+}
+
+/// LoRAX's `parameters`, read and not yet validated.
+public struct NativeParameters: Sendable, Equatable {
+    public var adapter: AdapterFields
+    public var bestOf: Int?
+    public var temperature: Float?
+    public var repetitionPenalty: Float?
+    public var frequencyPenalty: Float?
+    public var presencePenalty: Float?
+    public var topK: Int32?
+    public var topP: Float?
+    public var typicalP: Float?
+    public var doSample: Bool
+    public var maxNewTokens: UInt32?
+    public var ignoreEOSToken: Bool
+    public var returnFullText: Bool
+    public var stop: [String]
+    public var truncate: Int?
+    public var watermark: Bool
+    public var details: Bool
+    public var decoderInputDetails: Bool
+    public var returnKAlternatives: Int32?
+    public var seed: UInt64?
+    public var responseFormat: ResponseFormat?
+    /// Whether tools were given.
+    public var hasTools: Bool
+
+    /// What an answer must look like.
+    public enum ResponseFormat: Sendable, Equatable {
+        /// Nothing in particular: `text`, or a schema that is null.
+        case unconstrained
+        /// JSON of some kind.
+        case constrained(String)
+    }
+
+    init(_ value: JSONValue) throws(WireDecodingError) {
+        let fields = try WireObject(value, named: "GenerateParameters", path: "parameters")
+        adapter = try AdapterFields(fields)
+        bestOf = try fields.integer("best_of", "usize", as: UInt32.self).map(Int.init)
+        temperature = try fields.float("temperature")
+        repetitionPenalty = try fields.float("repetition_penalty")
+        frequencyPenalty = try fields.float("frequency_penalty")
+        presencePenalty = try fields.float("presence_penalty")
+        topK = try fields.integer("top_k", "i32")
+        topP = try fields.float("top_p")
+        typicalP = try fields.float("typical_p")
+        doSample = try fields.bool("do_sample") ?? false
+        maxNewTokens = try fields.integer("max_new_tokens", "u32")
+        ignoreEOSToken = try fields.bool("ignore_eos_token") ?? false
+        returnFullText = try fields.bool("return_full_text") ?? false
+        stop = try fields.strings("stop") ?? []
+        truncate = try fields.integer("truncate", "usize", as: UInt32.self).map(Int.init)
+        watermark = try fields.bool("watermark") ?? false
+        details = try fields.bool("details") ?? false
+        decoderInputDetails = try fields.bool("decoder_input_details") ?? false
+        returnKAlternatives = try fields.integer("return_k_alternatives", "i32")
+        seed = try fields.integer("seed", "u64")
+        responseFormat = try Self.responseFormat(fields)
+        hasTools = !(try fields.array("tools") ?? []).isEmpty
+    }
+
+    private static func responseFormat(_ fields: WireObject) throws(WireDecodingError) -> ResponseFormat? {
+        guard let format = try fields.object("response_format", named: "ResponseFormat") else { return nil }
+        let type = try format.requiredString("type")
+        guard ["text", "json_object", "json_schema"].contains(type) else {
+            throw format.fails(
+                "type",
+                "unknown variant `\(type.prefix(40))`, expected one of `text`, `json_object`, `json_schema`")
+        }
+        // LoRAX takes an explicit null, which its client sends, for no constraint, and a missing schema for any object.
+        let hasNullSchema = format.object["schema"]?.isNull ?? false
+        return type == "text" || hasNullSchema ? .unconstrained : .constrained(type)
+    }
+}
+
+/// The body of `/embed`: `{"inputs", "parameters"}`.
+public struct NativeEmbedRequest: Sendable, Equatable {
+    /// The text.
+    public var inputs: String
+    /// With which adapter.
+    public var adapter: AdapterFields
+
+    /// Reads a body.
+    public init(_ body: JSONValue) throws(WireDecodingError) {
+        let fields = try WireObject(body, named: "EmbedRequest")
+        inputs = try fields.requiredString("inputs")
+        adapter =
+            if let parameters = try fields.object("parameters", named: "EmbedParameters") {
+                try AdapterFields(parameters)
+            } else {
+                AdapterFields()
+            }
+    }
+}
+
+/// The body of `/tokenize`: `{"inputs", "add_special_tokens"}`.
+public struct NativeTokenizeRequest: Sendable, Equatable {
+    /// The text.
+    public var inputs: String
+    /// Whether the model's beginning-of-sequence token comes first.
+    public var addsSpecialTokens: Bool
+
+    /// Reads a body.
+    public init(_ body: JSONValue) throws(WireDecodingError) {
+        let fields = try WireObject(body, named: "TokenizeRequest")
+        inputs = try fields.requiredString("inputs")
+        addsSpecialTokens = try fields.bool("add_special_tokens") ?? true
+    }
+}
