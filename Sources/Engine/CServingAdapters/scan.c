@@ -43,11 +43,24 @@ static size_t first_not_finite_32(const uint8_t *bytes, size_t count) {
     return count;
 }
 
+// Blocks of 32 elements that begin with `scale_count` scales of 16 bits.
+static size_t first_not_finite_block(const uint8_t *bytes, size_t count, size_t block_bytes, int scale_count) {
+    for (size_t block = 0; block < count / 32; block++) {
+        for (int i = 0; i < scale_count; i++) {
+            if (first_not_finite_16(bytes + block * block_bytes + 2 * i, 1, 0x7c00) == 0) return 32 * block;
+        }
+    }
+    return count;
+}
+
 size_t sa_first_not_finite(uint32_t type, const uint8_t *bytes, size_t count) {
     switch (type) {
     case 0: return first_not_finite_32(bytes, count);
     case 1: return first_not_finite_16(bytes, count, 0x7c00);
     case 30: return first_not_finite_16(bytes, count, 0x7f80);
+    case 2: return first_not_finite_block(bytes, count, 18, 1);
+    case 3: return first_not_finite_block(bytes, count, 20, 2);
+    case 8: return first_not_finite_block(bytes, count, 34, 1);
     default: return count;
     }
 }

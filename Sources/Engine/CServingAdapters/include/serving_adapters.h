@@ -8,7 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-// Position of the first element that is infinite or no number, or `count`. Type codes of GGUF: 0 F32, 1 F16, 30 BF16.
+// Position of the first element that is infinite or no number, or `count`; in blocks, of the first in a block
+// whose scales are. Type codes of GGUF: 0 F32, 1 F16, 30 BF16, 2 Q4_0, 3 Q4_1, 8 Q8_0; others are not looked into.
 size_t sa_first_not_finite(uint32_t type, const uint8_t *bytes, size_t count);
 
 // Folds bytes into a 128-bit state. For telling contents apart, not for security: an attacker can make collisions.

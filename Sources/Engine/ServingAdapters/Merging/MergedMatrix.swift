@@ -60,7 +60,7 @@ struct MergedMatrix {
 
     /// Hands all rows, encoded, to `sink`.
     ///
-    /// - Throws: `malformed` where a value does not fit the type.
+    /// - Throws: `malformed` where a value is not finite or does not fit the type.
     func write(
         _ type: TensorType, name: String, to sink: (UnsafeRawBufferPointer) throws(ModelFileError) -> Void
     ) throws(ModelFileError) {
@@ -75,14 +75,19 @@ struct MergedMatrix {
         let delta = UnsafeMutableBufferPointer(rebasing: floats[columns...])
         for row in 0..<(shape.first ?? 0) {
             fill(target, row: row, delta: delta)
-            let isKnown = sa_encode(
-                type.rawValue, target.baseAddress, encoded.bindMemory(to: UInt8.self).baseAddress, columns)
-            precondition(isKnown, "no encoder for \(type.name)")
-            let isFinite =
-                type.isQuantized
-                || sa_first_not_finite(type.rawValue, encoded.bindMemory(to: UInt8.self).baseAddress, columns)
-                    == columns
+            // Before encoding: blocks can't hold what is no number, and would hide it.
+            let isFinite = target.withMemoryRebound(to: UInt8.self) {
+                sa_first_not_finite(TensorType.f32.rawValue, $0.baseAddress, columns) == columns
+            }
             guard isFinite else {
+                throw ModelFileError(
+                    .malformed, file: name, "row \(row) of the merged weight is not finite",
+                    hint: "the adapter's values are too large")
+            }
+            let output = encoded.bindMemory(to: UInt8.self).baseAddress
+            let isKnown = sa_encode(type.rawValue, target.baseAddress, output, columns)
+            precondition(isKnown, "no encoder for \(type.name)")
+            guard sa_first_not_finite(type.rawValue, output, columns) == columns else {
                 throw ModelFileError(
                     .malformed, file: name, "row \(row) of the merged weight has values beyond \(type.name)",
                     hint: "ask for BF16 or F32")
