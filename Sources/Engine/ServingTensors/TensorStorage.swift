@@ -13,12 +13,8 @@ public final class TensorStorage: @unchecked Sendable {
         memory = .allocate(byteCount: max(byteCount, 1), alignment: 64)
         memory.initializeMemory(as: UInt8.self, repeating: 0)
         bytes = UnsafeRawBufferPointer(rebasing: UnsafeRawBufferPointer(memory)[..<byteCount])
-        do {
-            try fill(UnsafeMutableRawBufferPointer(rebasing: memory[..<byteCount]))
-        } catch {
-            memory.deallocate()
-            throw error
-        }
+        // Where this throws, all properties are set, so deinit runs and frees the memory.
+        try fill(UnsafeMutableRawBufferPointer(rebasing: memory[..<byteCount]))
     }
 
     deinit { memory.deallocate() }
