@@ -96,7 +96,10 @@ let testing: [Target] = [
         "ServingModelsTests", ["ServingModels", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingTensors"]),
     tests(
         "ServingAdaptersTests",
-        ["ServingAdapters", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
+        [
+            "CServingAdapters", "ServingAdapters", "ServingCPU", "ServingJSON", "ServingModelFiles", "ServingModels",
+            "ServingTensors",
+        ]),
     tests("ServingEngineTests", ["ServingEngine", "ServingTensors"]),
     tests(
         "ServingRuntimeTests",

@@ -64,10 +64,13 @@ public enum CommandRunner {
     private static func reportParsing(_ error: any Error) -> Int32 {
         let isOurs =
             error is ModelFileError || error is ModelError || error is RuntimeError || error is ModelHubError
-            || error is AdapterError
         if let error = error as? ModelHubError {
             report("pbctl: \(error.description.onOneLine)")
             return status(of: error)
+        }
+        if let error = error as? AdapterError {
+            report("pbctl: \(error.message.onOneLine)")
+            return error.code == .unavailable ? ExitStatus.tryAgain : ExitStatus.failed
         }
         if isOurs {
             report("pbctl: \(String(describing: error).onOneLine)")

@@ -16,7 +16,7 @@ public struct PbctlCommand: AsyncParsableCommand {
         version: Version.text,
         groupedSubcommands: [
             CommandGroup(name: "Prompting", subcommands: [PromptCommand.self, ChatCommand.self, TokenizeCommand.self]),
-            CommandGroup(name: "Models", subcommands: [ModelsCommand.self]),
+            CommandGroup(name: "Models", subcommands: [ModelsCommand.self, AdaptersCommand.self]),
             CommandGroup(name: "Engine", subcommands: [EngineCommand.self, BenchCommand.self]),
             CommandGroup(
                 name: "System",

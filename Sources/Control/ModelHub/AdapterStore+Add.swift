@@ -1,16 +1,23 @@
 import Glibc
+internal import ServingAdapters
 import ServingJSON
 
 extension AdapterStore {
     /// Adds a PEFT folder of this machine as the next version of a name. Its files are copied.
     ///
-    /// - Parameters:
-    ///   - name: by default the folder's.
-    ///   - check: looks at the copy before it becomes a version; what it throws ends the addition without a trace.
-    /// - Throws: `.notFound`, `.unsupported` for what is no adapter with safetensors, `.cancelled`, `.diskFull`.
+    /// - Parameter name: by default the folder's.
+    /// - Throws: `.notFound`; `.unsupported` for what is no adapter, or one that can't be served; `.cancelled`;
+    ///   `.diskFull`.
     public func add(
+        folder path: String, as name: String? = nil, cancellation: CancellationFlag = CancellationFlag()
+    ) throws(ModelHubError) -> StoredAdapter {
+        try add(folder: path, as: name, cancellation: cancellation, check: Self.checkContent)
+    }
+
+    /// - Parameter check: looks at the copy before it becomes a version; what it throws leaves no trace.
+    func add(
         folder path: String, as name: String? = nil, cancellation: CancellationFlag = CancellationFlag(),
-        check: (_ folder: String) throws(ModelHubError) -> Void = { (_) throws(ModelHubError) in }
+        check: (_ folder: String) throws(ModelHubError) -> Void
     ) throws(ModelHubError) -> StoredAdapter {
         guard let resolved = realpath(path, nil) else {
             throw ModelHubError(.notFound, "\(AdapterID.excerpt(path)): \(String(cString: strerror(errno)))")
@@ -32,14 +39,10 @@ extension AdapterStore {
     /// - Parameters:
     ///   - name: by default the repository's.
     ///   - cancellation: stops the addition within a second; so does cancelling the task.
-    ///   - check: as for a folder.
     ///   - onEvent: called in the thread that fetches.
     public func add(
         _ reference: HubReference, from client: HubClient, as name: String? = nil,
         cancellation: CancellationFlag = CancellationFlag(),
-        check: @escaping @Sendable (_ folder: String) throws(ModelHubError) -> Void = {
-            (_) throws(ModelHubError) in
-        },
         onEvent: @escaping @Sendable (PullEvent) -> Void = { _ in }
     ) async throws(ModelHubError) -> StoredAdapter {
         let name = name ?? reference.name
@@ -55,7 +58,8 @@ extension AdapterStore {
                         cancellation: cancellation, onEvent: onEvent
                     ).run()
                     let adapter = try publish(
-                        model.path, as: name, source: reference.description, commit: model.commit, cancellation, check)
+                        model.path, as: name, source: reference.description, commit: model.commit, cancellation,
+                        Self.checkContent)
                     _ = try? pulls.remove(model.name)
                     _ = consume lock
                     return adapter
@@ -72,6 +76,13 @@ extension AdapterStore {
             throw ModelHubError(
                 .badReference, "\"\(AdapterID.excerpt(name))\" cannot be an adapter's name",
                 hint: "use letters, digits, . _ - and at most 96 of them")
+        }
+    }
+
+    /// Reads an adapter as the engine would, so that no version is there that can't be served to any model.
+    private static func checkContent(_ folder: String) throws(ModelHubError) {
+        do throws(AdapterError) { _ = try AdapterFolder(path: folder) } catch {
+            throw ModelHubError(.unsupported, error.message.replacing(folder + "/", with: ""))
         }
     }
 

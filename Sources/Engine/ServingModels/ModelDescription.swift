@@ -9,6 +9,12 @@ public struct ModelDescription: Sendable {
     /// Its tensors, still in the files.
     public let weights: DecoderWeights
 
+    /// A model put together from its parts.
+    public init(config: DecoderConfig, weights: DecoderWeights) {
+        self.config = config
+        self.weights = weights
+    }
+
     /// Describes the model of a GGUF file.
     ///
     /// - Parameter contextLength: the longest sequence to be served, or nil for what the model was made for.

@@ -66,7 +66,7 @@ struct ModelsPullCommand: AsyncParsableCommand {
 }
 
 /// Shows a pull on standard error.
-private struct PullProgress: Sendable {
+struct PullProgress: Sendable {
     private let bar: ProgressBar
 
     init(_ reference: HubReference) { bar = ProgressBar(title: reference.description) }

@@ -43,6 +43,14 @@ struct AdapterOptions: ParsableArguments {
         return AdapterSelection(.single(id), source: source)
     }
 
+    /// The folder of an adapter, fetched where it has to be.
+    static func location(of text: String) async throws -> AdapterLocation {
+        let (id, source) = identity(of: text)
+        // Asked directly, the registry's errors have hints for the person at this machine.
+        if source == .pbase { return AdapterLocation(folder: try AdapterStore(PbctlDirectories()).resolve(id).folder) }
+        return try await locator().locate(id, source: source, token: nil)
+    }
+
     private static func identity(of text: String) -> (id: String, source: AdapterSource) {
         if text.hasPrefix("hf:") { return (String(text.dropFirst(3)), .hub) }
         let path = TextFile.expanded(text)

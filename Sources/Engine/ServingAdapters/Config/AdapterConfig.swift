@@ -77,6 +77,10 @@ public struct AdapterConfig: Sendable, Equatable {
         usesRankStabilizedScaling = try reader.flag("use_rslora")
         usesMagnitudes = try reader.flag("use_dora")
         hasLoRABias = try reader.flag("lora_bias")
+        // PEFT refuses the two together as well.
+        if usesMagnitudes, hasLoRABias {
+            throw AdapterError(.unsupported, "\(Self.fileName): use_dora and lora_bias together are not supported")
+        }
         bias = try reader.bias()
         modulesToSave = try reader.names("modules_to_save")
         layersToTransform = try reader.layers()

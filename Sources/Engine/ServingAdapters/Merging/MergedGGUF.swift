@@ -52,7 +52,10 @@ struct MergedGGUF {
             let isChanged = matrices.contains(where: \.isChanged)
             if isChanged { changed += 1 }
             let wanted = type ?? (isChanged ? MergedMatrix.changedType(of: base.type) : base.type)
-            let type = MergedMatrix.fitting(wanted, columns: base.columnCount)
+            let isTable = name == "token_embd.weight" || name == "output.weight"
+            let type =
+                isChanged || self.type != nil
+                ? MergedMatrix.fitting(wanted, columns: base.columnCount, isTable: isTable) : base.type
             guard isChanged || type != base.type else {
                 return add(name, base.type, base.shape) { sink throws(ModelFileError) in try base.write(to: sink) }
             }

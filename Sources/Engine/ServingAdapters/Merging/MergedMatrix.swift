@@ -51,9 +51,11 @@ struct MergedMatrix {
     /// The type for a changed weight where none is asked for: float types stay, the rest becomes Q8_0.
     static func changedType(of base: TensorType) -> TensorType { base.isQuantized ? .q8_0 : base }
 
-    /// `type`, or F16 where rows are not whole blocks of it.
-    static func fitting(_ type: TensorType, columns: Int) -> TensorType {
-        columns.isMultiple(of: type.blockElementCount) ? type : .f16
+    /// `type`, or F16 where rows are not whole blocks of it. Embedding and head are Q8_0 at least, as they are in files
+    /// of 4 bits a weight that llama.cpp's tools make: four bits there cost more than in all other layers.
+    static func fitting(_ type: TensorType, columns: Int, isTable: Bool) -> TensorType {
+        let type = isTable && (type == .q4_0 || type == .q4_1) ? .q8_0 : type
+        return columns.isMultiple(of: type.blockElementCount) ? type : .f16
     }
 
     /// Hands all rows, encoded, to `sink`.

@@ -18,7 +18,7 @@ public enum MergedModelWriter {
     ///
     /// - Parameters:
     ///   - basePath: a GGUF file or a Hugging Face folder.
-    ///   - type: encoding of all weights; nil keeps what is not changed as it is, keeps float types, and takes Q8_0 for
+    ///   - type: encoding of all weights (embedding and head: Q8_0 instead of four bits); nil keeps what is not changed as it is, keeps float types, and takes Q8_0 for
     ///     changed weights of quantised models.
     ///   - output: a path that ends in `.gguf` for a GGUF base, a folder that is not there yet for a folder.
     ///   - progress: called after each tensor with how many are written of how many.

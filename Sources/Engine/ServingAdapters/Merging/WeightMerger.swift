@@ -11,20 +11,28 @@ public enum WeightMerger {
     ///   - adapter: made for these weights.
     ///   - config: the model.
     ///   - type: encoding of changed weights (F32, F16, BF16, Q8_0, Q4_0, Q4_1); nil keeps float types and takes Q8_0 for
-    ///     changed weights of quantised models. F16 where rows are not whole blocks.
+    ///     changed weights of quantised models. F16 where rows are not whole
+    ///     blocks, Q8_0 for embedding and head instead of four bits.
     /// - Throws: `invalidAdapter` where a merged value does not fit the type, `invalidRequest` for a type without encoder.
     public static func merged(
         _ weights: DecoderWeights, with adapter: AdapterWeights, config: DecoderConfig, type: TensorType? = nil
     ) throws(AdapterError) -> DecoderWeights {
         if let type { try checkEncodable(type) }
-        func weight(_ base: StoredTensor, _ update: LinearUpdate?) throws(AdapterError) -> StoredTensor {
+        func weight(
+            _ base: StoredTensor, _ update: LinearUpdate?, isTable: Bool = false
+        ) throws(AdapterError) -> StoredTensor {
             let matrix = MergedMatrix(base: base, update: update)
             guard matrix.isChanged else { return base }
             let wanted = type ?? MergedMatrix.changedType(of: base.type)
-            return try matrix.stored(MergedMatrix.fitting(wanted, columns: base.columnCount), name: base.name)
+            let fitting = MergedMatrix.fitting(wanted, columns: base.columnCount, isTable: isTable)
+            return try matrix.stored(fitting, name: base.name)
         }
-        func linear(_ base: LinearWeights, _ update: LinearUpdate?) throws(AdapterError) -> LinearWeights {
-            LinearWeights(weight: try weight(base.weight, update), bias: update.map { bias(base, $0) } ?? base.bias)
+        func linear(
+            _ base: LinearWeights, _ update: LinearUpdate?, isTable: Bool = false
+        ) throws(AdapterError) -> LinearWeights {
+            LinearWeights(
+                weight: try weight(base.weight, update, isTable: isTable),
+                bias: update.map { bias(base, $0) } ?? base.bias)
         }
         let offset = adapter.normWeightOffset - config.normWeightOffset
         func norm(_ base: StoredTensor, _ update: StoredTensor?) -> StoredTensor {
@@ -48,9 +56,9 @@ public enum WeightMerger {
             layer.postFeedForwardNorm = layer.postFeedForwardNorm.map { norm($0, update.postFeedForwardNorm) }
             result.layers[index] = layer
         }
-        result.embedding = try weight(weights.embedding, LinearUpdate(adapter.embedding))
+        result.embedding = try weight(weights.embedding, LinearUpdate(adapter.embedding), isTable: true)
         result.finalNorm = norm(weights.finalNorm, adapter.finalNorm)
-        result.head = try linear(weights.head, adapter.head)
+        result.head = try linear(weights.head, adapter.head, isTable: true)
         return result
     }
 

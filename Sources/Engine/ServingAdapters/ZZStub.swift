@@ -1,4 +1,0 @@
-public import ServingModels
-extension ModelDescription {
-    public func merging(adapterAt path: String?) throws -> ModelDescription { self }
-}
