@@ -1,7 +1,8 @@
-import ArgumentParser
+public import ArgumentParser
 import ModelHub
 import ReplicaServer
-import ServingAdapters
+public import ServingAdapters
+import ServingEngine
 import ServingRuntime
 import Terminal
 
