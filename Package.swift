@@ -78,10 +78,9 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "LoadGenerator", "ModelHub", "ServingAdapters", "ServingChatTemplates", "ServingCPU",
-            "ServingEngine",
-            "ServingJSON",
-            "ServingModelFiles", "ServingModels", "ServingRuntime", "ServingTensors", "ServingTokenizers", "Terminal",
+            argumentParser, "LoadGenerator", "ModelHub", "ReplicaServer", "ServingAdapters", "ServingChatTemplates",
+            "ServingCPU", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingRuntime",
+            "ServingTensors", "ServingTokenizers", "Terminal",
         ]),
     .executableTarget(
         name: "pbctl", dependencies: ["Commands"], path: "Sources/CLI/pbctl", swiftSettings: swiftSettings),
@@ -112,6 +111,17 @@ let testing: [Target] = [
     tests("LoadGeneratorTests", ["LoadGenerator", "ServingJSON"]),
     tests(
         "ModelHubTests", ["ModelHub", "ServingAdapters", .product(name: "Crypto", package: "swift-crypto")]),
+    tests(
+        "ServingAPITests", ["ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors"]),
+    tests(
+        "ReplicaServerTests",
+        [
+            "ReplicaServer", "ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingRuntime",
+            "ServingTensors", hummingbird, .product(name: "HTTPTypes", package: "swift-http-types"),
+            .product(name: "HummingbirdCore", package: "hummingbird"),
+            .product(name: "HummingbirdTesting", package: "hummingbird"),
+            .product(name: "NIOCore", package: "swift-nio"),
+        ]),
     tests("TerminalTests", ["Terminal"]),
     tests(
         "CommandsTests",

@@ -166,6 +166,16 @@ struct WeightMergingTests {
         #expect(try ModelFolder(path: half).config["torch_dtype"]?.stringValue == "bfloat16")
     }
 
+    @Test("is part of loading where it is asked for")
+    func loading() throws {
+        let model = try AdapterFixtures.model()
+        let merged = try model.merging(adapterAt: AdapterFixtures.path("dora"))
+        let expected = AdapterFixtures.path("dora") + "/expected.json"
+        #expect(try AdapterFixtures.difference(merged.config, merged.weights, expected: expected) < 2e-3)
+        let same = try model.merging(adapterAt: nil).weights.layers[0].query.weight
+        #expect(same.bytes.baseAddress == model.weights.layers[0].query.weight.bytes.baseAddress)
+    }
+
     @Test("says what to do where a base can't become what is asked")
     func faults() throws {
         let scratch = try ScratchFolder()

@@ -90,7 +90,7 @@ struct InformationRoutes: Sendable {
         return .json(json)
     }
 
-    private var modelIDs: [String] { [service.model.name] + service.configuration.listedAdapterIDs }
+    private var modelIDs: [String] { [service.model.name] + service.configuration.adapterIDs() }
 
     private func write(_ id: String, _ json: inout JSONBytes) {
         json.openObject()

@@ -55,9 +55,7 @@ struct OpenAIRoutes: Sendable {
                         ? nil : CompletionRequest.defaultMaxTokenCount)
                 generations.append(generation)
                 if body.echoesPrompt {
-                    if case .text(let text) = input { promptTexts.append(text) } else {
-                        promptTexts.append(service.model.text(of: ids))
-                    }
+                    promptTexts.append(input.text ?? service.model.text(of: ids))
                 }
             }
             let run = try await start(

@@ -12,8 +12,8 @@ public struct ReplicaConfiguration: Sendable {
     public var baseModelIDs: Set<String>
     /// Where adapter ids lead unless the request says so.
     public var adapterSource: AdapterSource
-    /// Adapters that are listed by `/v1/models`.
-    public var listedAdapterIDs: [String]
+    /// Adapters that `/v1/models` lists, looked up each time.
+    public var adapterIDs: @Sendable () -> [String]
     /// Most requests under way.
     public var maxConcurrentRequests: Int
     /// Most bytes of a request's body.
@@ -39,7 +39,7 @@ public struct ReplicaConfiguration: Sendable {
         self.apiKey = apiKey
         self.baseModelIDs = baseModelIDs
         self.adapterSource = adapterSource
-        listedAdapterIDs = []
+        adapterIDs = { [] }
         maxConcurrentRequests = 1024
         maxBodyBytes = 2 << 20
         // serde_json's limit.

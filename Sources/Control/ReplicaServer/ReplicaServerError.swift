@@ -16,5 +16,7 @@ public struct ReplicaServerError: Error, Sendable, CustomStringConvertible {
             }
     }
 
-    init(_ error: SocketAddressError, host: String) { description = "\(host) is no host that is known here (see --host)" }
+    init(_ error: SocketAddressError, host: String) {
+        description = "\(host) is no host that is known here (see --host)"
+    }
 }

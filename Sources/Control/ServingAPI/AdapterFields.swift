@@ -5,10 +5,15 @@ import ServingJSON
 public struct AdapterFields: Sendable, Equatable {
     /// `merged_adapters`.
     public struct Merged: Sendable, Equatable {
+        /// At least one.
         public var ids: [String]
+        /// One an id.
         public var weights: [Double]
+        /// `merge_strategy`
         public var strategy: String?
+        /// Share of the elements that pruning keeps.
         public var density: Double?
+        /// `majority_sign_method`
         public var majoritySignMethod: String?
     }
 

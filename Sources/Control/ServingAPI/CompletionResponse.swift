@@ -212,7 +212,9 @@ struct CompletionLogProbabilities {
                 token: name(id), logProbability: logProbability.map { max($0, -9999) },
                 alternatives: Array(alternatives.prefix(count)), offset: offset))
         offset += text.unicodeScalars.count
-        guard let logProbability, !entries[entries.count - 1].alternatives.contains(where: { $0.id == id }) else { return }
+        guard let logProbability, !entries[entries.count - 1].alternatives.contains(where: { $0.id == id }) else {
+            return
+        }
         entries[entries.count - 1].alternatives.append(TokenLogProbability(id: id, logProbability: logProbability))
     }
 

@@ -76,7 +76,8 @@ public struct EmbeddingResponse: Sendable {
             for byte in group { bits = bits << 8 | UInt32(byte) }
             bits <<= UInt32(3 - group.count) * 8
             for place in 0..<4 {
-                text.append(place <= group.count ? alphabet[Int(bits >> UInt32(18 - place * 6)) & 63] : UInt8(ascii: "="))
+                let digit = Int(bits >> UInt32(18 - place * 6)) & 63
+                text.append(place <= group.count ? alphabet[digit] : UInt8(ascii: "="))
             }
         }
         return String(decoding: text, as: UTF8.self)

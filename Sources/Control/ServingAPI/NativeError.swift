@@ -5,6 +5,7 @@ public import ServingEngine
 public struct NativeError: Error, Equatable, Sendable {
     /// LoRAX's classes of errors, and ours for what it lacks.
     public enum Kind: String, Sendable {
+        /// Something failed while a request was under way.
         case generation
         case overloaded
         case validation

@@ -20,26 +20,47 @@ public struct NativeGenerateRequest: Sendable, Equatable {
 
 /// LoRAX's `parameters`, read and not yet validated.
 public struct NativeParameters: Sendable, Equatable {
+    /// `adapter_id` and its company.
     public var adapter: AdapterFields
+    /// `best_of`: how many answers are made to choose from.
     public var bestOf: Int?
+    /// `temperature`; 0 takes the likeliest token.
     public var temperature: Float?
+    /// `repetition_penalty`
     public var repetitionPenalty: Float?
+    /// `frequency_penalty`
     public var frequencyPenalty: Float?
+    /// `presence_penalty`
     public var presencePenalty: Float?
+    /// `top_k`
     public var topK: Int32?
+    /// `top_p`
     public var topP: Float?
+    /// `typical_p`
     public var typicalP: Float?
+    /// `do_sample`
     public var doSample: Bool
+    /// `max_new_tokens`; nil for the rest of the context.
     public var maxNewTokens: UInt32?
+    /// `ignore_eos_token`
     public var ignoreEOSToken: Bool
+    /// `return_full_text`: whether the text begins with the prompt.
     public var returnFullText: Bool
+    /// `stop`
     public var stop: [String]
+    /// `truncate`: how many of the prompt's last tokens are used.
     public var truncate: Int?
+    /// `watermark`
     public var watermark: Bool
+    /// `details`
     public var details: Bool
+    /// `decoder_input_details`: whether the prompt's tokens are told.
     public var decoderInputDetails: Bool
+    /// `return_k_alternatives`: how many alternatives a token are told.
     public var returnKAlternatives: Int32?
+    /// `seed`
     public var seed: UInt64?
+    /// `response_format`
     public var responseFormat: ResponseFormat?
     /// Whether tools were given.
     public var hasTools: Bool

@@ -91,7 +91,9 @@ public struct OpenAISampling: Sendable, Equatable {
     private func checkFeatures(_ fields: WireObject) throws(OpenAIError) {
         for name in ["tools", "functions"] {
             guard let value = fields[name] else { continue }
-            guard let tools = value.arrayValue else { throw OpenAIError(fields.fails(name, value.mismatch("a sequence"))) }
+            guard let tools = value.arrayValue else {
+                throw OpenAIError(fields.fails(name, value.mismatch("a sequence")))
+            }
             if !tools.isEmpty { throw .unsupported("\(name) are not supported by this server yet", param: name) }
         }
         guard let format = fields["response_format"] else { return }
@@ -110,7 +112,9 @@ public struct OpenAISampling: Sendable, Equatable {
         let count: Int64?
         do throws(WireDecodingError) { count = try fields.integer(name, "u32") } catch { throw OpenAIError(error) }
         guard let count else { return nil }
-        guard count >= Int64(least) else { throw .invalid("\(name) must be at least \(least), not \(count)", param: name) }
+        guard count >= Int64(least) else {
+            throw .invalid("\(name) must be at least \(least), not \(count)", param: name)
+        }
         return Int(clamping: count)
     }
 

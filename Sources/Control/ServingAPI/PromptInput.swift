@@ -8,6 +8,9 @@ public enum PromptInput: Sendable, Equatable {
     /// Token ids.
     case tokenIDs([TokenID])
 
+    /// The text, where it came as one.
+    public var text: String? { if case .text(let text) = self { text } else { nil } }
+
     /// Reads a string, a list of strings, a list of token ids or a list of such lists.
     static func inputs(_ name: String, _ fields: WireObject) throws(OpenAIError) -> [PromptInput] {
         guard let value = fields[name] else {

@@ -9,7 +9,7 @@ public struct ModelDescription: Sendable {
     /// Its tensors, still in the files.
     public let weights: DecoderWeights
 
-    /// A model of weights that fit the config.
+    /// A model put together from its parts.
     public init(config: DecoderConfig, weights: DecoderWeights) {
         self.config = config
         self.weights = weights

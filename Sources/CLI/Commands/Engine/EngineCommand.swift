@@ -4,11 +4,12 @@ import ArgumentParser
 struct EngineCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "engine",
-        abstract: "Use the engine's parts by themselves.",
+        abstract: "Serve a model, or use the engine's parts by themselves.",
         discussion: """
             EXAMPLES:
+              pbctl engine serve -m model.gguf --port 8080 --adapter-root ./adapters
               echo '{"ids": [1, 4093]}' | pbctl engine logprobs -m model.gguf
               pbctl engine render-chat -m model.gguf < chats.jsonl
             """,
-        subcommands: [EngineLogprobsCommand.self, EngineRenderChatCommand.self])
+        subcommands: [EngineServeCommand.self, EngineLogprobsCommand.self, EngineRenderChatCommand.self])
 }

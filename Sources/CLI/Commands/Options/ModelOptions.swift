@@ -88,6 +88,16 @@ struct EngineOptions: ParsableArguments {
 struct MemorySize: ExpressibleByArgument {
     let bytes: Int
 
+    init(bytes: Int) { self.bytes = bytes }
+
+    /// As help texts show a default.
+    var defaultValueDescription: String {
+        for (shift, unit) in [(30, "G"), (20, "M"), (10, "K")] where bytes > 0 && bytes % (1 << shift) == 0 {
+            return "\(bytes >> shift)\(unit)"
+        }
+        return "\(bytes)"
+    }
+
     init?(argument: String) {
         let text = argument.lowercased()
         let digits = text.prefix { $0.isNumber || $0 == "." }

@@ -1,0 +1,139 @@
+public import ArgumentParser
+import ModelHub
+import ReplicaServer
+public import ServingAdapters
+import ServingEngine
+import ServingRuntime
+import Terminal
+
+extension AdapterSource: ExpressibleByArgument {}
+
+/// `pbctl engine serve`
+struct EngineServeCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "serve",
+        abstract: "Serve a model and its adapters over HTTP.",
+        discussion: """
+            Speaks LoRAX's API (/, /generate, /generate_stream, /embed, /tokenize, /info, /health, /metrics) and OpenAI's
+            (/v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models). A request names its adapter in adapter_id,
+            or in model on OpenAI's routes. SIGTERM finishes what runs and ends; a second one ends at once.
+
+            Listens on this machine only, unless an API key is set, which clients send as Authorization: Bearer KEY.
+
+            EXAMPLES:
+              pbctl engine serve -m model.gguf --port 8080 --adapter-root ./adapters
+              PBCTL_API_KEY=$(openssl rand -hex 32) pbctl engine serve -m model.gguf --host 0.0.0.0 --port 8080
+              curl localhost:8080/generate -H 'Content-Type: application/json' -d '{"inputs": "Once upon a time"}'
+            """)
+
+    @OptionGroup var model: ModelOptions
+    @OptionGroup(title: "Adapter options") var adapters: ServedAdapterOptions
+
+    @Option(help: ArgumentHelp("Address to listen on.", valueName: "address"))
+    var host = "127.0.0.1"
+
+    @Option(name: .shortAndLong, help: ArgumentHelp("Port; 0 takes any that is free.", valueName: "port"))
+    var port = 8080
+
+    @Option(
+        help: ArgumentHelp(
+            "Key that clients must send (default: PBCTL_API_KEY, which other users can't see in lists of processes).",
+            valueName: "key"))
+    var apiKey: String?
+
+    @Option(help: ArgumentHelp("Name that clients know the model by (default: its file's).", valueName: "name"))
+    var servedModelName: String?
+
+    @Option(help: ArgumentHelp("Most requests under way; more get status 429.", valueName: "count"))
+    var maxConcurrentRequests = 1024
+
+    @Option(help: ArgumentHelp("Most sequences computed together.", valueName: "count"))
+    var maxBatchSize = 64
+
+    @Option(help: ArgumentHelp("Largest request body.", valueName: "size"))
+    var maxBodySize = MemorySize(bytes: 2 << 20)
+
+    @Flag(help: "Keep LoRAX's oddities where they contradict its documentation or OpenAI's, merges among them.")
+    var loraxCompat = false
+
+    func validate() throws {
+        guard (0...65535).contains(port) else { throw ValidationError("--port \(port): expected 0 to 65535") }
+        guard maxConcurrentRequests >= 1 else {
+            throw ValidationError("--max-concurrent-requests \(maxConcurrentRequests): expected at least 1")
+        }
+        guard (1...4096).contains(maxBatchSize) else {
+            throw ValidationError("--max-batch-size \(maxBatchSize): expected 1 to 4096")
+        }
+        guard maxBodySize.bytes >= 1 else { throw ValidationError("--max-body-size: expected at least 1") }
+    }
+
+    func run() async throws {
+        let key = try checkedKey()
+        let locator = try adapters.locator()
+        var options = try model.engine.localModelOptions()
+        options.sequenceCount = maxBatchSize
+        options.engine.maxRunningSequences = maxBatchSize
+        // Whoever is let in by the count of requests is not turned away by the engine, up to a few samples each.
+        options.engine.maxWaitingSequences = maxConcurrentRequests * 4
+        options.adapters = try adapters.libraryOptions(locator, isLoRAXCompatible: loraxCompat)
+        options.mergedAdapterPath = try await adapters.mergedFolder()
+        let path = try model.path()
+        let loaded = try LocalModel(path: path, options: options)
+        let served = LocalReplicaModel(loaded, name: servedModelName)
+        let preloaded = try await adapters.preload(loaded)
+        defer { withExtendedLifetime(preloaded) {} }
+        try await serve(served, loaded, configuration(key, loaded, locator))
+    }
+
+    private func configuration(_ key: APIKey?, _ loaded: LocalModel, _ locator: AdapterLocator) -> ReplicaConfiguration
+    {
+        var configuration = ReplicaConfiguration(
+            host: host, port: port, apiKey: key, baseModelIDs: [loaded.name, loaded.path],
+            adapterSource: adapters.defaultSource)
+        if let reference = model.model { configuration.baseModelIDs.insert(reference) }
+        configuration.adapterIDs = { locator.knownIDs() }
+        configuration.maxConcurrentRequests = maxConcurrentRequests
+        configuration.maxBatchSize = maxBatchSize
+        configuration.maxBodyBytes = maxBodySize.bytes
+        configuration.isLoRAXCompatible = loraxCompat
+        configuration.version = Version.number
+        return configuration
+    }
+
+    private func serve(
+        _ served: LocalReplicaModel, _ loaded: LocalModel, _ configuration: ReplicaConfiguration
+    ) async throws {
+        let host = host
+        let seconds = loaded.loadDuration.inSeconds.formatted(decimals: 1)
+        let device = loaded.deviceDescription.filter { $0 != "(" && $0 != ")" }
+        let name = served.name
+        do {
+            try await ReplicaServer(model: served, configuration: configuration).run { event in
+                let line =
+                    switch event {
+                    case .ready(let port):
+                        "serving \(name) on http://\(host.contains(":") ? "[\(host)]" : host):\(port) (\(device), "
+                            + "ready in \(seconds) s)"
+                    case .draining(let count):
+                        "finishing \(count) request\(count == 1 ? "" : "s"), then stopping (once more: stop at once)"
+                    }
+                try? TextOutput.error.writeLine("pbctl: \(line)")
+            }
+        } catch let error as ReplicaServerError {
+            throw CommandFailure(error.description)
+        }
+    }
+
+    private static let loopback: Set<String> = ["127.0.0.1", "::1", "localhost"]
+
+    /// The key, which every address but this machine's own needs.
+    private func checkedKey() throws -> APIKey? {
+        let key = (apiKey ?? ProcessEnvironment.value("PBCTL_API_KEY")).flatMap { APIKey($0) }
+        guard key != nil || Self.loopback.contains(host) || host.hasPrefix("127.") else {
+            throw CommandFailure.usage(
+                "--host \(host) can be reached from other machines and there is no API key",
+                hint: "make one with 'openssl rand -hex 32' and set PBCTL_API_KEY")
+        }
+        return key
+    }
+}

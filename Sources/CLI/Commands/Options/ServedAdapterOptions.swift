@@ -1,0 +1,70 @@
+import ArgumentParser
+import ModelHub
+import ServingAdapters
+import ServingRuntime
+
+/// Which adapters a server offers and how much memory they get.
+struct ServedAdapterOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp("Folder below which ids of local adapters are paths.", valueName: "folder"),
+        completion: .directory)
+    var adapterRoot: String?
+
+    @Option(
+        help: ArgumentHelp(
+            "Where adapter ids lead unless a request says so: local, hub or pbase (default: local with --adapter-root, "
+                + "else hub).", valueName: "source"))
+    var adapterSource: AdapterSource?
+
+    @Option(help: ArgumentHelp("Memory for adapters on the device (default: an eighth of it).", valueName: "size"))
+    var adapterMemory: MemorySize?
+
+    @Option(
+        help: ArgumentHelp(
+            "Merge an adapter into the weights at load: a folder, name/version, or hf:owner/name.", valueName: "adapter"
+        ),
+        completion: .directory)
+    var mergeAdapter: String?
+
+    @Option(
+        parsing: .upToNextOption,
+        help: ArgumentHelp("Load these adapters at start and keep them.", valueName: "id"))
+    var preloadedAdapterIds: [String] = []
+
+    /// Where ids lead unless a request says so.
+    var defaultSource: AdapterSource { adapterSource ?? (adapterRoot == nil ? .hub : .local) }
+
+    /// Finds adapters for requests: below the root, in the registry, on the hub.
+    func locator() throws -> AdapterLocator {
+        if let adapterRoot, !TextFile.isFolder(TextFile.expanded(adapterRoot)) {
+            throw CommandFailure.usage("--adapter-root \(adapterRoot): no such folder")
+        }
+        let directories = try PbctlDirectories()
+        return AdapterLocator(
+            root: adapterRoot.map { TextFile.expanded($0) }, registry: AdapterStore(directories), hub: try? HubClient(),
+            cache: directories.adapterCache)
+    }
+
+    /// The library's options.
+    func libraryOptions(_ locator: AdapterLocator, isLoRAXCompatible: Bool) throws -> AdapterLibrary.Options {
+        AdapterLibrary.Options(
+            locator: locator, deviceBytes: adapterMemory?.bytes, isLoRAXCompatible: isLoRAXCompatible)
+    }
+
+    /// The folder of the adapter that becomes part of the weights.
+    func mergedFolder() async throws -> String? {
+        guard let mergeAdapter else { return nil }
+        let selection = AdapterOptions.selection(of: mergeAdapter)
+        guard case .single(let id) = selection.choice else { return nil }
+        return try await AdapterOptions.locator().locate(id, source: selection.source, token: nil).folder
+    }
+
+    /// Loads what is to be there from the start; it stays for as long as the leases live.
+    func preload(_ model: LocalModel) async throws -> [AdapterLease] {
+        var leases: [AdapterLease] = []
+        for id in preloadedAdapterIds {
+            leases.append(try await model.adapters.acquire(AdapterSelection(.single(id), source: defaultSource)))
+        }
+        return leases
+    }
+}

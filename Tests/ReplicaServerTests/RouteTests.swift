@@ -1,0 +1,242 @@
+import HTTPTypes
+import Hummingbird
+import HummingbirdTesting
+import ServingJSON
+import Testing
+
+@testable import ReplicaServer
+
+private func withServer(
+    _ model: ScriptedModel = ScriptedModel(), key: String? = nil,
+    configure: (inout ReplicaConfiguration) -> Void = { _ in },
+    _ test: @escaping @Sendable (any TestClientProtocol) async throws -> Void
+) async throws {
+    var configuration = ReplicaConfiguration(apiKey: key.flatMap { APIKey($0) })
+    configure(&configuration)
+    let application = Application(responder: ReplicaResponder(model: model, configuration: configuration))
+    try await application.test(.router) { client in try await test(client) }
+}
+
+extension TestClientProtocol {
+    fileprivate func post(
+        _ path: String, _ body: String, headers: HTTPFields = [:]
+    ) async throws -> (status: Int, text: String, headers: HTTPFields) {
+        var headers = headers
+        if headers[.contentType] == nil { headers[.contentType] = "application/json" }
+        return try await execute(uri: path, method: .post, headers: headers, body: ByteBuffer(string: body)) {
+            ($0.status.code, String(buffer: $0.body), $0.headers)
+        }
+    }
+    fileprivate func get(_ path: String, headers: HTTPFields = [:]) async throws -> (
+        status: Int, text: String, headers: HTTPFields
+    ) {
+        try await execute(uri: path, method: .get, headers: headers) {
+            ($0.status.code, String(buffer: $0.body), $0.headers)
+        }
+    }
+}
+
+@Suite("Routes") struct RouteTests {
+    @Test("LoRAX's generate answers an object, its root a list of one, both with its headers")
+    func generate() async throws {
+        try await withServer { client in
+            let answer = try await client.post("/generate", #"{"inputs":"a b"}"#)
+            #expect(answer.status == 200 && answer.text == #"{"generated_text":"w1 w2 "}"#)
+            let root = try await client.post("/", #"{"inputs":"a b"}"#)
+            #expect(root.text == #"[{"generated_text":"w1 w2 "}]"#)
+            for name in [
+                "x-compute-type", "x-compute-time", "x-compute-characters", "x-total-time", "x-prompt-tokens",
+                "x-generated-tokens", "x-skipped-tokens", "x-total-tokens", "x-validation-time", "x-queue-time",
+                "x-inference-time", "x-time-per-token", "x-time-to-first-token", "x-time-per-output-token",
+                "x-model-id",
+            ] {
+                #expect(answer.headers[.custom(name)] != nil, "\(name)")
+            }
+            #expect(answer.headers[.custom("x-prompt-tokens")] == "3")
+            #expect(answer.headers[.custom("x-adapter-id")] == nil)
+        }
+    }
+
+    @Test("LoRAX's stream is framed exactly, without [DONE]")
+    func stream() async throws {
+        try await withServer { client in
+            let answer = try await client.post("/generate_stream", #"{"inputs":"a","parameters":{"max_new_tokens":2}}"#)
+            #expect(answer.headers[.contentType] == "text/event-stream")
+            #expect(answer.headers[.cacheControl] == "no-cache" && answer.headers[.accelBuffering] == "no")
+            let first = #"{"id":1,"text":"w1 ","logprob":-0.5,"special":false,"skipped":false}"#
+            let second = #"{"id":2,"text":"w2 ","logprob":-0.5,"special":false,"skipped":false}"#
+            #expect(
+                answer.text == "data:{\"token\":\(first),\"generated_text\":null,\"details\":null}\n\n"
+                    + "data:{\"token\":\(second),\"generated_text\":\"w1 w2 \",\"details\":null}\n\n")
+        }
+    }
+
+    @Test("Errors of a stream are events with status 200")
+    func streamErrors() async throws {
+        try await withServer { client in
+            let answer = try await client.post("/", #"{"inputs":"","stream":true}"#)
+            #expect(answer.status == 200)
+            #expect(
+                answer.text
+                    == #"data:{"error":"Input validation error: `inputs` cannot be empty","error_type":"validation"}"#
+                    + "\n\n")
+        }
+    }
+
+    @Test("Bodies that can't be read have axum's statuses")
+    func bodies() async throws {
+        try await withServer(configure: { $0.maxBodyBytes = 1000 }) { client in
+            let syntax = try await client.post("/generate", #"{"inputs":"#)
+            #expect(syntax.status == 400 && syntax.headers[.contentType]?.hasPrefix("text/plain") == true)
+            let type = try await client.post("/generate", #"{"inputs":5}"#)
+            #expect(type.status == 422)
+            #expect(
+                type.text
+                    == "Failed to deserialize the JSON body into the target type: inputs: invalid type: integer `5`, expected a string"
+            )
+            let media = try await client.post("/generate", "{}", headers: [.contentType: "text/plain"])
+            #expect(media.status == 415)
+            let large = try await client.post("/generate", #"{"inputs":"\#(String(repeating: "a", count: 2000))"}"#)
+            #expect(large.status == 413)
+            let deep = try await client.post("/generate", String(repeating: "[", count: 900))
+            #expect(deep.status == 400 && deep.text.contains("nested too deeply"))
+            let openAI = try await client.post("/v1/chat/completions", "{")
+            #expect(openAI.status == 400 && openAI.text.contains(#""type":"invalid_request_error""#))
+        }
+    }
+
+    @Test("An adapter that is not here is 424 for LoRAX and 404 for OpenAI")
+    func missingAdapter() async throws {
+        try await withServer { client in
+            let native = try await client.post("/generate", #"{"inputs":"a","parameters":{"adapter_id":"missing"}}"#)
+            #expect(native.status == 424)
+            #expect(
+                native.text
+                    == #"{"error":"Request failed during generation: Server error: no adapter \"missing\"","error_type":"generation"}"#
+            )
+            let chat = try await client.post(
+                "/v1/chat/completions", #"{"model":"missing","messages":[{"role":"user","content":"x"}],"stream":true}"#
+            )
+            #expect(chat.status == 404 && chat.text.contains(#""code":"model_not_found""#))
+        }
+    }
+
+    @Test("A request with an adapter runs with it and says so")
+    func adapter() async throws {
+        let model = ScriptedModel()
+        try await withServer(model) { client in
+            let answer = try await client.post("/generate", #"{"inputs":"a","parameters":{"adapter_id":"x/1"}}"#)
+            #expect(answer.headers[.custom("x-adapter-id")] == "x/1")
+            #expect(answer.headers[.custom("x-adapter-source")] == "local")
+            _ = try await client.post("/v1/completions", #"{"model":"y","prompt":["a","b"]}"#)
+            let metrics = try await client.get("/metrics").text
+            #expect(metrics.contains(#"pbctl_generated_tokens_total{adapter="x/1"} 3.0"#))
+            #expect(metrics.contains(#"pbctl_requests_total{adapter="y",outcome="success"} 1.0"#))
+        }
+        #expect(model.requests.map { $0.adapterKey?.name } == ["x/1", "y", "y"])
+    }
+
+    @Test("A chat's whole answer and its defaults: temperature 1, the rest of the context")
+    func chat() async throws {
+        let model = ScriptedModel()
+        try await withServer(model) { client in
+            let answer = try await client.post(
+                "/v1/chat/completions", #"{"model":"base","messages":[{"role":"user","content":"x"}]}"#)
+            let body = try JSONValue(parsing: answer.text)
+            #expect(body["id"]?.stringValue?.hasPrefix("chatcmpl-") == true && body["model"] == "base")
+            #expect(body["choices"]?[0]?["message"]?["content"] == "w1 w2 ")
+            #expect(body["usage"]?["total_tokens"] == 4)
+        }
+        #expect(model.requests[0].sampling.temperature == 1 && model.requests[0].maxTokenCount == nil)
+    }
+
+    @Test("Completions of several prompts stream their choices and end with [DONE]")
+    func completions() async throws {
+        try await withServer { client in
+            let answer = try await client.post("/v1/completions", #"{"prompt":["a","b"],"stream":true,"max_tokens":1}"#)
+            let lines = answer.text.split(separator: "\n").filter { $0.hasPrefix("data: {") }
+            let chunks = try lines.map { try JSONValue(parsing: $0.dropFirst(6)) }
+            let texts = chunks.compactMap { $0["choices"]?[0] }.filter { $0["text"] != "" }
+            #expect(Set(texts.compactMap { $0["index"]?.intValue }) == [0, 1])
+            #expect(answer.text.hasSuffix("data: [DONE]\n\n"))
+        }
+    }
+
+    @Test("Embeddings come as LoRAX and as OpenAI write them")
+    func embeddings() async throws {
+        try await withServer { client in
+            #expect(try await client.post("/embed", #"{"inputs":"a b"}"#).text == #"{"embeddings":[3.0,0.0]}"#)
+            let body = try await JSONValue(
+                parsing: client.post("/v1/embeddings", #"{"model":"x","input":["a","a b"]}"#).text)
+            #expect(body["data"]?[1]?["embedding"] == [3.0, 1.0] && body["usage"]?["prompt_tokens"] == 5)
+        }
+    }
+
+    @Test("Places of tokens are counted in characters")
+    func tokenize() async throws {
+        var places = TokenPlaces("é a")
+        #expect(places.next(Array("<s>".utf8)) == 0..<0)
+        #expect(places.next(Array(" é".utf8)) == 0..<1)
+        #expect(places.next(Array(" a".utf8)) == 1..<3)
+        try await withServer { client in
+            let answer = try await client.post("/tokenize", #"{"inputs":"a","add_special_tokens":false}"#)
+            #expect(answer.text == #"[{"id":11,"text":"<11>","start":0,"stop":0}]"#)
+        }
+    }
+
+    @Test("Health, info, models and methods")
+    func information() async throws {
+        try await withServer(configure: { $0.adapterIDs = { ["x/1"] } }) { client in
+            for path in ["/", "/health", "/ping", "/startup"] {
+                let answer = try await client.get(path)
+                #expect(answer.status == 200 && answer.text.isEmpty, "\(path)")
+            }
+            let info = try await JSONValue(parsing: client.get("/info").text)
+            #expect(info["model_id"] == "base" && info["max_total_tokens"] == 64 && info["max_input_length"] == 63)
+            let models = try await JSONValue(parsing: client.get("/v1/models").text)
+            #expect(models["data"]?.arrayValue?.compactMap { $0["id"]?.stringValue } == ["base", "x/1"])
+            #expect(try await client.get("/v1/models/x%2F1").status == 200)
+            #expect(try await client.get("/v1/models/nope").status == 404)
+            #expect(try await client.get("/generate").status == 405)
+            #expect(try await client.post("/info", "{}").status == 405)
+            #expect(try await client.get("/nowhere").status == 404)
+            #expect(try await client.post("/classify", #"{"inputs":"x"}"#).status == 501)
+            let metrics = try await client.get("/metrics", headers: [.accept: "application/json"])
+            #expect(try JSONValue(parsing: metrics.text)["lorax_request_count"]?["type"] == "counter")
+        }
+    }
+
+    @Test("With a key, only health is open")
+    func keys() async throws {
+        try await withServer(key: "secret") { client in
+            #expect(try await client.get("/health").status == 200)
+            #expect(try await client.get("/metrics").status == 401)
+            #expect(try await client.post("/generate", #"{"inputs":"a"}"#).status == 401)
+            let wrong = try await client.post("/v1/completions", "{}", headers: [.authorization: "Bearer secre"])
+            #expect(wrong.status == 401 && wrong.text.contains(#""code":"invalid_api_key""#))
+            let right = try await client.post(
+                "/generate", #"{"inputs":"a"}"#, headers: [.authorization: "bearer secret"])
+            #expect(right.status == 200)
+        }
+    }
+
+    @Test("A full engine is 429 with a time to come back")
+    func engineFull() async throws {
+        try await withServer(ScriptedModel(limit: 0)) { client in
+            for (path, body) in [
+                ("/generate", #"{"inputs":"a"}"#), ("/v1/completions", #"{"prompt":"a"}"#),
+            ] {
+                let answer = try await client.post(path, body)
+                #expect(answer.status == 429 && answer.headers[.retryAfter] == "1", "\(path)")
+            }
+        }
+    }
+
+    @Test("Names of adapters that have metrics of their own are bounded")
+    func labels() {
+        let metrics = ReplicaMetrics(contextLength: 64)
+        for index in 0..<1000 { _ = metrics.label("adapter-\(index)") }
+        #expect(metrics.label("adapter-0") == "adapter-0" && metrics.label("adapter-999") == "other")
+        #expect(metrics.label(nil).isEmpty)
+    }
+}
