@@ -173,22 +173,22 @@ _pbctl() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    prompt|chat|tokenize|models|engine|bench|doctor|completions|version|help)
+    prompt|chat|tokenize|models|adapters|engine|bench|doctor|completions|version|help)
         # Offer subcommand argument completions
         "_pbctl_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'prompt chat tokenize models engine bench doctor completions version help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'prompt chat tokenize models adapters engine bench doctor completions version help' -- "${cur}"))
         ;;
     esac
 }
 
 _pbctl_prompt() {
     repeating_flags=()
-    non_repeating_flags=(--local --float32 --ignore-eos --raw --special-tokens --json --stats --version -h --help)
+    non_repeating_flags=(--local --float32 --lorax-compat --ignore-eos --raw --special-tokens --json --stats --version -h --help)
     repeating_options=(--logit-bias --stop --stop-token)
-    non_repeating_options=(--model -m --device --threads --context --kv-memory -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --file -f --system -s --batch --samples --logprobs --output -o)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --adapter -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --file -f --system -s --batch --samples --logprobs --output -o)
     __pbctl_offer_flags_options -1
 
     # Offer option value completions
@@ -207,6 +207,10 @@ _pbctl_prompt() {
         return
         ;;
     '--kv-memory')
+        return
+        ;;
+    '--adapter')
+        __pbctl_add_completions -d
         return
         ;;
     '-n'|'--max-tokens')
@@ -274,9 +278,9 @@ _pbctl_prompt() {
 
 _pbctl_chat() {
     repeating_flags=()
-    non_repeating_flags=(--local --float32 --ignore-eos --stats --version -h --help)
+    non_repeating_flags=(--local --float32 --lorax-compat --ignore-eos --stats --version -h --help)
     repeating_options=(--logit-bias --stop --stop-token)
-    non_repeating_options=(--model -m --device --threads --context --kv-memory -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --system -s --script)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --adapter -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --system -s --script)
     __pbctl_offer_flags_options 0
 
     # Offer option value completions
@@ -295,6 +299,10 @@ _pbctl_chat() {
         return
         ;;
     '--kv-memory')
+        return
+        ;;
+    '--adapter')
+        __pbctl_add_completions -d
         return
         ;;
     '-n'|'--max-tokens')
@@ -460,6 +468,181 @@ _pbctl_models_rm() {
     __pbctl_offer_flags_options -1
 }
 
+_pbctl_adapters() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    list|add|inspect|diff|rm|merge)
+        # Offer subcommand argument completions
+        "_pbctl_adapters_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'list add inspect diff rm merge' -- "${cur}"))
+        ;;
+    esac
+}
+
+_pbctl_adapters_list() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        __pbctl_add_completions -W 'table'$'\n''json'$'\n''name'
+        return
+        ;;
+    esac
+}
+
+_pbctl_adapters_add() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--name --output -o)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--name')
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -d
+        return
+        ;;
+    esac
+}
+
+_pbctl_adapters_inspect() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--model -m --output -o)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--model'|'-m')
+        __pbctl_add_completions -f
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -d
+        return
+        ;;
+    esac
+}
+
+_pbctl_adapters_diff() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o)
+    __pbctl_offer_flags_options 2
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -d
+        return
+        ;;
+    2)
+        __pbctl_add_completions -d
+        return
+        ;;
+    esac
+}
+
+_pbctl_adapters_rm() {
+    repeating_flags=()
+    non_repeating_flags=(--yes -y --version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options -1
+}
+
+_pbctl_adapters_merge() {
+    repeating_flags=()
+    non_repeating_flags=(--lorax-compat --version -h --help)
+    repeating_options=(--adapter)
+    non_repeating_options=(--model -m --weights --method --density --majority-sign --seed --type --out)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--model'|'-m')
+        __pbctl_add_completions -f
+        return
+        ;;
+    '--adapter')
+        __pbctl_add_completions -d
+        return
+        ;;
+    '--weights')
+        return
+        ;;
+    '--method')
+        __pbctl_add_completions -W 'linear'$'\n''ties'$'\n''dare_linear'$'\n''dare_ties'$'\n''magnitude_prune'$'\n''cat'$'\n''svd'
+        return
+        ;;
+    '--density')
+        return
+        ;;
+    '--majority-sign')
+        __pbctl_add_completions -W 'total'$'\n''frequency'
+        return
+        ;;
+    '--seed')
+        return
+        ;;
+    '--type')
+        __pbctl_add_completions -W 'f32'$'\n''f16'$'\n''bf16'$'\n''q8_0'$'\n''q4_0'$'\n''q4_1'
+        return
+        ;;
+    '--out')
+        __pbctl_add_completions -o plusdirs -fX '!*.@(gguf)'
+        return
+        ;;
+    esac
+}
+
 _pbctl_engine() {
     repeating_flags=()
     non_repeating_flags=(--version -h --help)
@@ -472,22 +655,22 @@ _pbctl_engine() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    logprobs|render-chat)
+    serve|logprobs|render-chat)
         # Offer subcommand argument completions
         "_pbctl_engine_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'logprobs render-chat' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'serve logprobs render-chat' -- "${cur}"))
         ;;
     esac
 }
 
-_pbctl_engine_logprobs() {
+_pbctl_engine_serve() {
     repeating_flags=()
-    non_repeating_flags=(--local --float32 --version -h --help)
-    repeating_options=()
-    non_repeating_options=(--model -m --device --threads --context --kv-memory --top)
+    non_repeating_flags=(--local --float32 --lorax-compat --version -h --help)
+    repeating_options=(--preloaded-adapter-ids)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --adapter-root --adapter-source --adapter-memory --merge-adapter --host --port -p --api-key --served-model-name --max-concurrent-requests --max-batch-size --max-body-size)
     __pbctl_offer_flags_options 0
 
     # Offer option value completions
@@ -506,6 +689,77 @@ _pbctl_engine_logprobs() {
         return
         ;;
     '--kv-memory')
+        return
+        ;;
+    '--adapter-root')
+        __pbctl_add_completions -d
+        return
+        ;;
+    '--adapter-source')
+        __pbctl_add_completions -W 'local'$'\n''hub'$'\n''pbase'
+        return
+        ;;
+    '--adapter-memory')
+        return
+        ;;
+    '--merge-adapter')
+        __pbctl_add_completions -d
+        return
+        ;;
+    '--preloaded-adapter-ids')
+        return
+        ;;
+    '--host')
+        return
+        ;;
+    '--port'|'-p')
+        return
+        ;;
+    '--api-key')
+        return
+        ;;
+    '--served-model-name')
+        return
+        ;;
+    '--max-concurrent-requests')
+        return
+        ;;
+    '--max-batch-size')
+        return
+        ;;
+    '--max-body-size')
+        return
+        ;;
+    esac
+}
+
+_pbctl_engine_logprobs() {
+    repeating_flags=()
+    non_repeating_flags=(--local --float32 --lorax-compat --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --adapter --top)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--model'|'-m')
+        __pbctl_add_completions -f
+        return
+        ;;
+    '--device')
+        return
+        ;;
+    '--threads')
+        return
+        ;;
+    '--context')
+        return
+        ;;
+    '--kv-memory')
+        return
+        ;;
+    '--adapter')
+        __pbctl_add_completions -d
         return
         ;;
     '--top')
@@ -549,13 +803,13 @@ _pbctl_bench() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    engine)
+    engine|serve)
         # Offer subcommand argument completions
         "_pbctl_bench_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'engine' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'engine serve' -- "${cur}"))
         ;;
     esac
 }
@@ -599,6 +853,84 @@ _pbctl_bench_engine() {
         ;;
     '--output'|'-o')
         __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+}
+
+_pbctl_bench_serve() {
+    repeating_flags=()
+    non_repeating_flags=(--stop-at-end --version -h --help)
+    repeating_options=(--header)
+    non_repeating_options=(--url --api --model --timeout --concurrency --rate --requests --duration --prompt-tokens --output-tokens --shared-prefix-tokens --warmup --seed --adapters --popularity --adapter-ids --adapter-prefix --adapter-root --adapter-source --output -o)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--url')
+        return
+        ;;
+    '--api')
+        __pbctl_add_completions -W 'lorax'$'\n''openai'$'\n''chat'$'\n''llama'
+        return
+        ;;
+    '--model')
+        return
+        ;;
+    '--header')
+        return
+        ;;
+    '--timeout')
+        return
+        ;;
+    '--concurrency')
+        return
+        ;;
+    '--rate')
+        return
+        ;;
+    '--requests')
+        return
+        ;;
+    '--duration')
+        return
+        ;;
+    '--prompt-tokens')
+        return
+        ;;
+    '--output-tokens')
+        return
+        ;;
+    '--shared-prefix-tokens')
+        return
+        ;;
+    '--warmup')
+        return
+        ;;
+    '--seed')
+        return
+        ;;
+    '--adapters')
+        return
+        ;;
+    '--popularity')
+        return
+        ;;
+    '--adapter-ids')
+        return
+        ;;
+    '--adapter-prefix')
+        return
+        ;;
+    '--adapter-root')
+        __pbctl_add_completions -d
+        return
+        ;;
+    '--adapter-source')
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'table'$'\n''json'$'\n''name'
         return
         ;;
     esac
