@@ -1,11 +1,9 @@
 import ArgumentParser
 import ModelHub
 import ReplicaServer
-import ServingAdapters
+import ServingEngine
 import ServingRuntime
 import Terminal
-
-extension AdapterSource: ExpressibleByArgument {}
 
 /// `pbctl engine serve`
 struct EngineServeCommand: AsyncParsableCommand {
