@@ -31,7 +31,7 @@ final class ScriptedModel: ReplicaModel {
     }
 
     let name = "base"
-    let deviceDescription = "cpu (scripted)"
+    let deviceType = "cpu"
     let elementTypeName = "torch.float32"
     let limits = ModelLimits(
         vocabularyCount: 100, contextLength: 64, blockCount: 16, positionsPerBlock: 16, maxBatchedTokens: 64)

@@ -1,5 +1,6 @@
 import ServingAPI
 import ServingEngine
+import ServingJSON
 import Testing
 
 @Suite("LoRAX answers") struct NativeResponseTests {
@@ -64,13 +65,8 @@ import Testing
     func bestOf() throws {
         let several = output([
             Events.started, Events.token(1, "one", isLast: true), Events.finished(.length, 1),
-            .token(
-                {
-                    var token = GenerationEvent.Token(
-                        sampleIndex: 1, id: 2, text: " two", logProbability: -0.1, alternatives: [])
-                    token.isLast = true
-                    return token
-                }()), Events.finished(.length, 1, sample: 1),
+            Events.token(2, " two", isLast: true, sample: 1, logProbability: -0.1),
+            Events.finished(.length, 1, sample: 1),
         ])
         let answer = try NativeResponse(
             parameters(#""details":true,"best_of":2,"do_sample":true"#), prompt: "hi", texts: WordTexts()

@@ -22,12 +22,16 @@ enum Events {
 
     static func token(
         _ id: TokenID, _ text: String, isLast: Bool = false, sample: Int = 0,
-        alternatives: [TokenLogProbability] = []
+        logProbability: Float = -0.5, alternatives: [TokenLogProbability] = []
     ) -> GenerationEvent {
         .token(
             GenerationEvent.Token(
-                sampleIndex: sample, id: id, text: text, logProbability: -0.5, alternatives: alternatives,
+                sampleIndex: sample, id: id, text: text, logProbability: logProbability, alternatives: alternatives,
                 isLast: isLast))
+    }
+
+    static func prompt(_ tokens: [(TokenID, Float?)]) -> GenerationEvent {
+        .prompt(tokens.map { PromptToken(id: $0.0, logProbability: $0.1, alternatives: []) })
     }
 
     static func finished(_ reason: FinishReason, _ count: Int, rest: String = "", sample: Int = 0) -> GenerationEvent {

@@ -35,7 +35,7 @@ struct InformationRoutes: Sendable {
         json.member("model_id", model.name)
         json.nullMember("model_sha")
         json.member("model_dtype", model.elementTypeName)
-        json.member("model_device_type", String(model.deviceDescription.prefix { $0 != " " }))
+        json.member("model_device_type", model.deviceType)
         json.member("model_pipeline_tag", "text-generation")
         json.member("max_concurrent_requests", configuration.maxConcurrentRequests)
         json.member("max_best_of", limits.maxBestOf)

@@ -22,8 +22,8 @@ public struct LocalReplicaModel: ReplicaModel {
         texts = model.codec.map { TokenizerTexts(tokenizer: $0.tokenizer) }
     }
 
-    /// The device and how it computes.
-    public var deviceDescription: String { model.deviceDescription }
+    /// The one that this build has.
+    public var deviceType: String { "cpu" }
     /// Computes in float32 or with float16 keys and values; LoRAX's clients expect a name of PyTorch's.
     public var elementTypeName: String { "torch.float32" }
     /// Sizes of the model.

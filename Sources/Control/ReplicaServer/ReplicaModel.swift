@@ -18,8 +18,8 @@ public protocol LeasedAdapter: AnyObject, Sendable {
 public protocol ReplicaModel: Sendable {
     /// Name that clients know the model by.
     var name: String { get }
-    /// The device and how it computes.
-    var deviceDescription: String { get }
+    /// Kind of the device, for `/info`: `cpu`.
+    var deviceType: String { get }
     /// Type of the weights in PyTorch's words, for `/info`.
     var elementTypeName: String { get }
     /// Sizes of the model.

@@ -1,12 +1,9 @@
-public import ArgumentParser
+import ArgumentParser
 import ModelHub
 import ReplicaServer
-public import ServingAdapters
 import ServingEngine
 import ServingRuntime
 import Terminal
-
-extension AdapterSource: ExpressibleByArgument {}
 
 /// `pbctl engine serve`
 struct EngineServeCommand: AsyncParsableCommand {
@@ -105,7 +102,7 @@ struct EngineServeCommand: AsyncParsableCommand {
     ) async throws {
         let host = host
         let seconds = loaded.loadDuration.inSeconds.formatted(decimals: 1)
-        let device = loaded.deviceDescription.filter { $0 != "(" && $0 != ")" }
+        let device = "\(model.engine.device) \(loaded.deviceDescription)"
         let name = served.name
         do {
             try await ReplicaServer(model: served, configuration: configuration).run { event in

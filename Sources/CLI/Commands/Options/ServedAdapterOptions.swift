@@ -5,6 +5,11 @@ import ServingRuntime
 
 /// Which adapters a server offers and how much memory they get.
 struct ServedAdapterOptions: ParsableArguments {
+    /// LoRAX's `adapter_source`.
+    enum Source: String, ExpressibleByArgument, CaseIterable {
+        case local, hub, pbase
+    }
+
     @Option(
         help: ArgumentHelp("Folder below which ids of local adapters are paths.", valueName: "folder"),
         completion: .directory)
@@ -14,7 +19,7 @@ struct ServedAdapterOptions: ParsableArguments {
         help: ArgumentHelp(
             "Where adapter ids lead unless a request says so: local, hub or pbase (default: local with --adapter-root, "
                 + "else hub).", valueName: "source"))
-    var adapterSource: AdapterSource?
+    var adapterSource: Source?
 
     @Option(help: ArgumentHelp("Memory for adapters on the device (default: an eighth of it).", valueName: "size"))
     var adapterMemory: MemorySize?
@@ -32,7 +37,10 @@ struct ServedAdapterOptions: ParsableArguments {
     var preloadedAdapterIds: [String] = []
 
     /// Where ids lead unless a request says so.
-    var defaultSource: AdapterSource { adapterSource ?? (adapterRoot == nil ? .hub : .local) }
+    var defaultSource: AdapterSource {
+        if let adapterSource, let source = AdapterSource(rawValue: adapterSource.rawValue) { return source }
+        return adapterRoot == nil ? .hub : .local
+    }
 
     /// Finds adapters for requests: below the root, in the registry, on the hub.
     func locator() throws -> AdapterLocator {
