@@ -19,8 +19,8 @@ struct EngineServeCommand: AsyncParsableCommand {
 
             EXAMPLES:
               pbctl engine serve -m model.gguf --port 8080 --adapter-root ./adapters
-              PBCTL_API_KEY=$(openssl rand -hex 32) pbctl engine serve -m model.gguf --host 0.0.0.0 --port 8080
-              curl localhost:8080/generate -H 'Content-Type: application/json' -d '{"inputs": "Once upon a time"}'
+              PBCTL_API_KEY=... pbctl engine serve -m model.gguf --host 0.0.0.0
+              curl localhost:8080/v1/models
             """)
 
     @OptionGroup var model: ModelOptions
