@@ -124,11 +124,16 @@ import Testing
 
     private let clock = ManualClock()
 
-    private func fetcher(_ hub: LoopbackHub, token: String? = nil) throws -> AdapterFetcher {
+    private func fetcher(
+        _ hub: LoopbackHub, token: String? = nil, limits: AdapterCacheLimits = AdapterCacheLimits(),
+        onNote: @escaping @Sendable (String) -> Void = { _ in }
+    ) throws -> AdapterFetcher {
         var client = try HubClient(endpoint: hub.endpoint, token: token)
         client.pause = { _, _ in sched_yield() }
         let clock = clock
-        return AdapterFetcher(client: client, cache: scratch.path + "/cache") { clock.now }
+        return AdapterFetcher(
+            client: client, cache: scratch.path + "/cache", limits: limits, onNote: onNote
+        ) { clock.now }
     }
 
     private func locator(_ fetcher: AdapterFetcher) -> AdapterLocator {
@@ -199,6 +204,80 @@ import Testing
         #expect(try await restarted.locate("acme/style", source: .hub, token: "first") == first)
         #expect(await failure(restarted, "acme/style", .hub, token: "second")?.code == .unavailable)
         #expect(await failure(restarted, "acme/other", .hub, token: "first")?.code == .unavailable)
+    }
+
+    @Test func copyOfATokenThatLostItsRightIsGoneBeforeTheHubIs() async throws {
+        let hub = try LoopbackHub(TinyAdapter.hubFiles())
+        hub.admit(["first"])
+        let fetcher = try fetcher(hub)
+        let location = try await locator(fetcher).locate("acme/style", source: .hub, token: "first")
+        hub.admit([])
+        clock.advance(.seconds(61))
+        #expect(await failure(locator(fetcher), "acme/style", .hub, token: "first")?.code == .notFound)
+        #expect(!FileSystem.isDirectory(location.folder))
+        hub.stop()
+        clock.advance(.seconds(61))
+        #expect(await failure(locator(fetcher), "acme/style", .hub, token: "first")?.code == .unavailable)
+    }
+
+    @Test func useOfACopyWhileTheHubIsAwayIsSaidOnce() async throws {
+        let hub = try LoopbackHub(TinyAdapter.hubFiles())
+        let first = try await locator(fetcher(hub)).locate("acme/style", source: .hub, token: nil)
+        let notes = Mutex<[String]>([])
+        let fetcher = try fetcher(hub) { note in notes.withLock { $0.append(note) } }
+        hub.stop()
+        for _ in 0..<3 {
+            #expect(try await locator(fetcher).locate("acme/style", source: .hub, token: nil) == first)
+        }
+        let said = notes.withLock { $0 }
+        #expect(said.count == 1 && said[0].contains("acme/style") && said[0].contains("copy"))
+    }
+
+    @Test func adapterOverTheLimitIsRefusedBeforeTheFirstByte() async throws {
+        let hub = try LoopbackHub(TinyAdapter.hubFiles())
+        defer { hub.stop() }
+        var limits = AdapterCacheLimits()
+        limits.adapterBytes = 200
+        let error = await failure(locator(try fetcher(hub, limits: limits)), "acme/style", .hub)
+        #expect(error?.code == .unsupported && error?.message.contains("200 B") == true)
+        #expect(hub.fileRequests.isEmpty)
+    }
+
+    @Test func whatWasUsedLongestAgoMakesRoomForWhatIsNew() async throws {
+        let hub = try LoopbackHub(TinyAdapter.hubFiles())
+        defer { hub.stop() }
+        func home(_ folder: String) -> String {
+            String(folder.prefix(upTo: folder.lastIndex(of: "/") ?? folder.endIndex))
+        }
+        var folders = [try await locator(fetcher(hub)).locate("a/one", source: .hub, token: nil).folder]
+        try AdapterCacheSpace.setUse(of: home(folders[0]), seconds: 1000)
+        var limits = AdapterCacheLimits()
+        limits.cacheBytes = AdapterCacheSpace.bytes(in: home(folders[0])) * 5 / 2
+        let locator = try locator(fetcher(hub, limits: limits))
+        for (order, id) in ["a/two", "a/three"].enumerated() {
+            let folder = try await locator.locate(id, source: .hub, token: nil).folder
+            folders.append(folder)
+            // File times are of the real clock: told apart by hand.
+            try AdapterCacheSpace.setUse(of: home(folder), seconds: 1001 + order)
+            clock.advance(.seconds(61))
+        }
+        #expect(folders.map(FileSystem.isDirectory) == [false, true, true])
+        #expect(try await locator.locate("a/one", source: .hub, token: nil).folder == folders[0])
+        #expect(folders.map(FileSystem.isDirectory) == [true, false, true])
+    }
+
+    @Test func whatIsInUseStaysThoughTheCacheIsFull() async throws {
+        let hub = try LoopbackHub(TinyAdapter.hubFiles())
+        defer { hub.stop() }
+        var limits = AdapterCacheLimits()
+        limits.cacheBytes = 1
+        let locator = try locator(fetcher(hub, limits: limits))
+        let first = try await locator.locate("a/one", source: .hub, token: nil)
+        let second = try await locator.locate("a/two", source: .hub, token: nil)
+        #expect(try weights(first) != nil && weights(second) != nil)
+        clock.advance(.seconds(61))
+        let third = try await locator.locate("a/three", source: .hub, token: nil)
+        #expect(try weights(first) == nil && weights(second) == nil && weights(third) != nil)
     }
 
     @Test func manyWhoWantOneAdapterCauseOneFetch() async throws {

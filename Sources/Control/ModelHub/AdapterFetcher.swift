@@ -46,6 +46,8 @@ final class AdapterFetcher: Sendable {
 
     private let client: HubClient
     private let cache: String
+    private let limits: AdapterCacheLimits
+    private let onNote: @Sendable (String) -> Void
     private let now: @Sendable () -> ContinuousClock.Instant
     private let state = Mutex(State())
 
@@ -54,11 +56,16 @@ final class AdapterFetcher: Sendable {
     /// How long the hub's last word on a repository holds.
     private static let recheckAfter = Duration.seconds(60)
 
+    /// - Parameter onNote: told in a line when an older copy is used because the hub is away.
     init(
-        client: HubClient, cache: String, now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
+        client: HubClient, cache: String, limits: AdapterCacheLimits = AdapterCacheLimits(),
+        onNote: @escaping @Sendable (String) -> Void = { _ in },
+        now: @escaping @Sendable () -> ContinuousClock.Instant = { .now }
     ) {
         self.client = client
         self.cache = FileSystem.absolute(cache)
+        self.limits = limits
+        self.onNote = onNote
         self.now = now
     }
 
@@ -176,16 +183,36 @@ final class AdapterFetcher: Sendable {
         }
         do throws(ModelHubError) {
             let model = try HubPull(
-                client: client, store: store, reference: job.reference, name: name, content: .adapter,
-                cancellation: job.cancellation, onEvent: { _ in }
+                client: client, store: store, reference: job.reference, name: name,
+                content: .adapter(maximumBytes: limits.adapterBytes), cancellation: job.cancellation,
+                onEvent: { _ in }
             ).run()
+            AdapterCacheSpace.noteUse(of: store.folder(of: name))
+            if model.commit != old?.commit { makeRoom(besides: key) }
             return .success(AdapterLocation(folder: model.path, revision: model.commit))
         } catch {
-            if error.code == .unreachable, let old {
+            guard let old else { return .failure(AdapterError(error, adapter: job.reference.description)) }
+            switch error.code {
+            case .unreachable, .hubFailed:
+                onNote("adapter \(job.reference): \(error.message); using the copy that is here")
                 return .success(AdapterLocation(folder: old.path, revision: old.commit))
+            case .notFound, .notAllowed:
+                // Kept, the copy would be served to this token again as soon as the hub can't be asked.
+                _ = try? store.remove(name)
+            default: break
             }
             return .failure(AdapterError(error, adapter: job.reference.description))
         }
+    }
+
+    /// Drops what was used longest ago, but nothing that a caller may be about to read.
+    private func makeRoom(besides key: Key) {
+        let now = now()
+        let kept = state.withLock { state in
+            [key] + state.jobs.keys + state.known.filter { now - $0.value.checkedAt < Self.recheckAfter }.keys
+        }
+        let names = kept.map { "\($0.tenant)/\(ContentDigest.text(of: $0.reference))" }
+        AdapterCacheSpace(root: cache).trim(to: limits.cacheBytes, keeping: Set(names))
     }
 }
 

@@ -19,13 +19,14 @@ public struct AdapterLocator: AdapterLocating {
     ///   - registry: where `pbase` ids are looked up.
     ///   - hub: where `hub` ids are fetched from. Its token is used where a request brings none.
     ///   - cache: folder for what is fetched.
+    ///   - onNote: told in a line of text, in any thread, when a copy is used because the hub is away.
     public init(
         root: String? = nil, allowsAnyPath: Bool = false, registry: AdapterStore? = nil, hub: HubClient? = nil,
-        cache: String
+        cache: String, onNote: @escaping @Sendable (String) -> Void = { _ in }
     ) {
         self.init(
             root: root, allowsAnyPath: allowsAnyPath, registry: registry,
-            fetcher: hub.map { AdapterFetcher(client: $0, cache: cache) })
+            fetcher: hub.map { AdapterFetcher(client: $0, cache: cache, onNote: onNote) })
     }
 
     init(root: String?, allowsAnyPath: Bool, registry: AdapterStore?, fetcher: AdapterFetcher?) {

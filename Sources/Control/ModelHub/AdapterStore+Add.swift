@@ -54,8 +54,8 @@ extension AdapterStore {
                     let pulls = ModelStore(root: root + "/.pulls")
                     let model = try HubPull(
                         client: client, store: pulls, reference: reference,
-                        name: ContentDigest.text(of: name + "\n" + reference.description), content: .adapter,
-                        cancellation: cancellation, onEvent: onEvent
+                        name: ContentDigest.text(of: name + "\n" + reference.description),
+                        content: .adapter(maximumBytes: .max), cancellation: cancellation, onEvent: onEvent
                     ).run()
                     let adapter = try publish(
                         model.path, as: name, source: reference.description, commit: model.commit, cancellation,

@@ -5,8 +5,14 @@ final class HubPull {
     /// What a repository is pulled for.
     enum Content {
         case model
-        /// A LoRA adapter's files and nothing else.
-        case adapter
+        /// A LoRA adapter's files and nothing else, of so many bytes at most.
+        case adapter(maximumBytes: Int64)
+
+        /// Whether the commit before stays for those who are about to read it.
+        var keepsPreviousCommit: Bool {
+            if case .adapter = self { return true }
+            return false
+        }
     }
 
     private let client: HubClient
@@ -40,7 +46,7 @@ final class HubPull {
         let selection =
             switch content {
             case .model: try PullSelection(of: snapshot, for: reference)
-            case .adapter: try PullSelection(adapterOf: snapshot, for: reference)
+            case .adapter(let limit): try PullSelection(adapterOf: snapshot, for: reference, maximumBytes: limit)
             }
         let source = reference.naming(selection.format == .gguf ? selection.files[0].path : nil).description
         for name in names(for: selection) {
@@ -112,7 +118,7 @@ final class HubPull {
         try store.write(manifest)
         // Somebody may be about to open the adapter's commit before this one.
         store.removeOtherSnapshots(
-            of: name, than: [commit] + (content == .adapter ? [old?.commit].compactMap(\.self) : []))
+            of: name, than: [commit] + (content.keepsPreviousCommit ? [old?.commit].compactMap(\.self) : []))
         return manifest.model(in: folder)
     }
 

@@ -21,7 +21,11 @@ struct PullSelection: Equatable {
     }
 
     /// Chooses the files of a LoRA adapter: its config, its weights and a tokenizer of its own.
-    init(adapterOf snapshot: HubSnapshot, for reference: HubReference) throws(ModelHubError) {
+    /// - Throws: `.unsupported` for what is no adapter, or one of more than so many bytes; `.hubFailed` where the hub does
+    ///   not tell the size.
+    init(
+        adapterOf snapshot: HubSnapshot, for reference: HubReference, maximumBytes: Int64 = .max
+    ) throws(ModelHubError) {
         let repository = "\(reference.owner)/\(reference.name)"
         if let file = reference.file {
             throw ModelHubError(.badReference, "\(file): an adapter is a whole repository, not one file")
@@ -35,6 +39,18 @@ struct PullSelection: Equatable {
         }
         files = snapshot.files.filter { AdapterFiles.isWanted($0.path) }
         format = .safetensors
+        guard maximumBytes < .max else { return }
+        var room = maximumBytes
+        for file in files {
+            guard let size = file.size else {
+                throw ModelHubError(.hubFailed, "\(repository): the hub does not tell the size of \(file.path)")
+            }
+            guard size <= room else {
+                throw ModelHubError(
+                    .unsupported, "\(repository) is too large for an adapter: over \(ByteCount.text(maximumBytes))")
+            }
+            room -= size
+        }
     }
 
     /// Quantisations in the order in which one is taken when none is asked for: good for their size first.

@@ -3,6 +3,7 @@ import ModelHub
 import ServingAdapters
 import ServingJSON
 import ServingRuntime
+import Terminal
 
 /// Which LoRA adapter a command runs with.
 struct AdapterOptions: ParsableArguments {
@@ -34,8 +35,11 @@ struct AdapterOptions: ParsableArguments {
         let directories = try PbctlDirectories()
         return AdapterLocator(
             allowsAnyPath: true, registry: AdapterStore(directories), hub: try? HubClient(),
-            cache: directories.adapterCache)
+            cache: directories.adapterCache, onNote: Self.note)
     }
+
+    /// Tells the person at this machine what a locator has to say.
+    static let note: @Sendable (String) -> Void = { text in try? TextOutput.error.writeLine("pbctl: \(text)") }
 
     /// What a person means by a text: `hf:` is the hub, a folder that is there or a path is local, all else the registry.
     static func selection(of text: String) -> AdapterSelection {

@@ -50,7 +50,7 @@ struct ServedAdapterOptions: ParsableArguments {
         let directories = try PbctlDirectories()
         return AdapterLocator(
             root: adapterRoot.map { TextFile.expanded($0) }, registry: AdapterStore(directories), hub: try? HubClient(),
-            cache: directories.adapterCache)
+            cache: directories.adapterCache, onNote: AdapterOptions.note)
     }
 
     /// The library's options.
