@@ -54,10 +54,14 @@ let engine: [Target] = [
 
 let control: [Target] = [
     .target(name: "CCurl", path: "Sources/Control/CCurl"),
+    target("Control", "BlockingThreads"),
     target(
         "Control", "ModelHub",
-        ["CCurl", "ServingAdapters", "ServingJSON", .product(name: "Crypto", package: "swift-crypto")]),
-    target("Control", "LoadGenerator", ["CCurl", "ServingJSON"]),
+        [
+            "BlockingThreads", "CCurl", "ServingAdapters", "ServingJSON",
+            .product(name: "Crypto", package: "swift-crypto"),
+        ]),
+    target("Control", "LoadGenerator", ["BlockingThreads", "CCurl", "ServingJSON"]),
     target("Control", "ServingAPI", ["ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors"]),
     target(
         "Control", "ReplicaServer",

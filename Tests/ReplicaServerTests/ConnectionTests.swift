@@ -44,7 +44,8 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
     func hangUp(path: String, body: String) async throws {
         let model = ScriptedModel(waits: true)
         try await withLiveServer(model) { port, service in
-            let client = TestClient(host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+            let client = TestClient(
+                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             client.connect()
             try await client.executeAndDontWaitForResponse(post(path, body))
             await model.waitForRunning(body.contains("[") ? 2 : 1)
@@ -59,7 +60,8 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
     func hangUpWhileLoading(path: String) async throws {
         let model = ScriptedModel()
         try await withLiveServer(model) { port, service in
-            let client = TestClient(host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+            let client = TestClient(
+                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             client.connect()
             try await client.executeAndDontWaitForResponse(
                 post(path, #"{"inputs":"a","parameters":{"adapter_id":"slow"}}"#))
@@ -74,8 +76,10 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
     func overload() async throws {
         let model = ScriptedModel(waits: true)
         try await withLiveServer(model, configure: { $0.maxConcurrentRequests = 1 }) { port, _ in
-            let first = TestClient(host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
-            let second = TestClient(host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+            let first = TestClient(
+                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+            let second = TestClient(
+                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             first.connect()
             second.connect()
             try await withThrowingTaskGroup(of: TestClient.Response.self) { group in
@@ -95,8 +99,10 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
     func drain() async throws {
         let model = ScriptedModel(waits: true)
         try await withLiveServer(model) { port, service in
-            let first = TestClient(host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
-            let second = TestClient(host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+            let first = TestClient(
+                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+            let second = TestClient(
+                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             first.connect()
             second.connect()
             try await withThrowingTaskGroup(of: TestClient.Response.self) { group in
@@ -118,7 +124,8 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
     @Test("Connections stay open from one request to the next")
     func keepAlive() async throws {
         try await withLiveServer(ScriptedModel()) { port, _ in
-            let client = TestClient(host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+            let client = TestClient(
+                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             client.connect()
             for path in ["/generate", "/generate_stream", "/generate"] {
                 #expect(try await client.execute(post(path, #"{"inputs":"a"}"#)).status == .ok)

@@ -76,7 +76,9 @@ import Testing
             var norm = 0.0
             for column in 0..<test.columns {
                 var product = 0.0
-                for r in 0..<rank { product += Double(b?[row * rank + r] ?? 0) * Double(a?[r * test.columns + column] ?? 0) }
+                for r in 0..<rank {
+                    product += Double(b?[row * rank + r] ?? 0) * Double(a?[r * test.columns + column] ?? 0)
+                }
                 let w = Double(weight[row * test.columns + column])
                 base += w * x[column]
                 delta += scaling * product * x[column]

@@ -180,4 +180,33 @@ import Testing
         #expect(harness.scheduler.isIdle)
         #expect(harness.scheduler.pool.usedCount == 0)
     }
+
+    @Test func sequencesOfOneAdapterStandSideBySideInAStep() throws {
+        let harness = SchedulerHarness(runner: HistoryRunner(blockCount: 64, maxBatchedTokens: 32))
+        let adapters: [String?] = ["a", nil, "b", "a", "b", nil, "a"]
+        var expected: [SequenceID: String?] = [:]
+        for (index, adapter) in adapters.enumerated() {
+            expected[harness.add([TokenID(index)], tokenCount: 6, adapter: adapter).lowerBound] = adapter
+        }
+        var scheduler = harness.scheduler
+        let plan = scheduler.schedule()
+        let order = plan.runs.map { expected[$0.sequenceID] ?? nil }
+        var seen: [String?] = []
+        for adapter in order where seen.last != adapter { seen.append(adapter) }
+        #expect(order.count == adapters.count)
+        #expect(seen.count == 3, "\(order)")
+        try harness.runToEnd()
+    }
+
+    @Test func adaptersThatCameAndWentAreForgotten() throws {
+        let harness = SchedulerHarness(runner: HistoryRunner(blockCount: 64, maxBatchedTokens: 32))
+        let staying = harness.add([1, 2, 3], tokenCount: 20, adapter: "staying").lowerBound
+        for number in 0..<10_000 {
+            let id = harness.add([TokenID(number % 50)], tokenCount: 4, adapter: "adapter-\(number)")
+            try harness.abort(id.lowerBound)
+        }
+        #expect(harness.scheduler.waiting.lineCount <= 1024)
+        try harness.runToEnd()
+        #expect(harness.answers[staying]?.count == 20)
+    }
 }

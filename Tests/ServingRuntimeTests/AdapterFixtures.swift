@@ -36,14 +36,16 @@ struct AdapterFixture: Sendable, CustomTestStringConvertible {
     }()
 
     /// Merges of two adapters.
-    static let merges: [AdapterFixture] = ["linear", "linear-negative", "ties", "ties-frequency", "magnitude_prune", "cat", "svd"]
-        .compactMap { name in
-            modelPath("llama").map { model in
-                AdapterFixture(
-                    name: name, file: committedFolder + "/merges/\(name).json",
-                    folders: ["r8-all", "r8-all-second"].map { committedFolder + "/" + $0 }, modelPath: model)
-            }
+    static let merges: [AdapterFixture] = [
+        "linear", "linear-negative", "ties", "ties-frequency", "magnitude_prune", "cat", "svd",
+    ]
+    .compactMap { name in
+        modelPath("llama").map { model in
+            AdapterFixture(
+                name: name, file: committedFolder + "/merges/\(name).json",
+                folders: ["r8-all", "r8-all-second"].map { committedFolder + "/" + $0 }, modelPath: model)
         }
+    }
 
     private static func base(_ path: String) -> String? {
         guard let data = try? Data(contentsOf: URL(fileURLWithPath: path)) else { return nil }

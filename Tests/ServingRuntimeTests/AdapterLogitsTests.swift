@@ -59,7 +59,8 @@ import Testing
         let call = try #require(json["call"])
         let kind = try #require(call["combination_type"]?.stringValue.flatMap(AdapterMergeStrategy.init(rawValue:)))
         var merge = AdapterMerge(
-            ids: ["a", "b"], weights: try #require(call["weights"]?.arrayValue).compactMap(\.doubleValue), strategy: kind,
+            ids: ["a", "b"], weights: try #require(call["weights"]?.arrayValue).compactMap(\.doubleValue),
+            strategy: kind,
             density: call["density"]?.doubleValue ?? 1)
         if call["majority_sign_method"]?.stringValue == "frequency" { merge.majoritySignMethod = .frequency }
         let scorer = try scorer(fixture)

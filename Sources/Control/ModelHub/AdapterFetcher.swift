@@ -1,3 +1,4 @@
+import BlockingThreads
 internal import ServingAdapters
 import Synchronization
 

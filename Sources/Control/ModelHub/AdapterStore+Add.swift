@@ -1,3 +1,4 @@
+import BlockingThreads
 import Glibc
 internal import ServingAdapters
 import ServingJSON

@@ -1,3 +1,4 @@
+import BlockingThreads
 import Glibc
 
 /// Fetches models from a hub that speaks the Hugging Face API.
@@ -7,7 +8,7 @@ import Glibc
 public struct HubClient: Sendable {
     /// Scheme, host and path that all addresses begin with; no slash at the end.
     public let endpoint: String
-    let token: String?
+    private(set) var token: String?
     let userAgent: String
     let certificateFile: String?
     var timeouts = HTTPTimeouts()
@@ -62,6 +63,13 @@ public struct HubClient: Sendable {
             certificateFile: value("SSL_CERT_FILE"))
     }
 
+    /// The same client without an access token.
+    public var withoutToken: HubClient {
+        var client = self
+        client.token = nil
+        return client
+    }
+
     /// The same client with another access token.
     /// - Throws: `.badReference` for a token with characters that none has.
     func with(token: String) throws(ModelHubError) -> HubClient {
@@ -103,38 +111,5 @@ public struct HubClient: Sendable {
     private static let sleep: @Sendable (Duration, CancellationFlag) -> Void = { duration, cancellation in
         let end = ContinuousClock.now + duration
         while ContinuousClock.now < end, !cancellation.isCancelled { usleep(50_000) }
-    }
-}
-
-/// A thread of its own for work that blocks, so that it takes none from the concurrency runtime.
-enum BlockingThread {
-    private final class Work: Sendable {
-        let body: @Sendable () -> Void
-        init(_ body: @escaping @Sendable () -> Void) { self.body = body }
-    }
-
-    static func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
-        await withCheckedContinuation { continuation in
-            start { continuation.resume(returning: body()) }
-        }
-    }
-
-    /// Runs a body in a thread and does not wait for it.
-    static func start(_ body: @escaping @Sendable () -> Void) {
-        let work = Work(body)
-        var thread = pthread_t()
-        let context = Unmanaged.passRetained(work)
-        let status = pthread_create(
-            &thread, nil,
-            { context in
-                if let context { Unmanaged<Work>.fromOpaque(context).takeRetainedValue().body() }
-                return nil
-            }, context.toOpaque())
-        if status == 0 {
-            pthread_detach(thread)
-        } else {
-            // No thread to be had: this one has to do.
-            context.takeRetainedValue().body()
-        }
     }
 }

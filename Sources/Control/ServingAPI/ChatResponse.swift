@@ -82,16 +82,8 @@ public struct ChatResponse: Sendable {
 
         /// The last events: the usage, if wanted, and `[DONE]`.
         public func end() -> [UInt8] {
-            guard response.includesUsage else { return EventStream.done }
-            return EventStream.frame { json in
-                json.openObject()
-                response.identity.write("chat.completion.chunk", &json)
-                json.key("choices")
-                json.openArray()
-                json.closeArray()
-                usage.write(&json)
-                json.closeObject()
-            } + EventStream.done
+            EventStream.end(
+                response.identity, object: "chat.completion.chunk", usage: response.includesUsage ? usage : nil)
         }
 
         private mutating func begin(_ index: Int) -> [UInt8] {

@@ -111,16 +111,8 @@ public struct CompletionResponse: Sendable {
 
         /// The last events: the usage, if wanted, and `[DONE]`.
         public func end() -> [UInt8] {
-            guard response.request.sampling.includesUsage else { return EventStream.done }
-            return EventStream.frame { json in
-                json.openObject()
-                response.identity.write("text_completion", &json)
-                json.key("choices")
-                json.openArray()
-                json.closeArray()
-                usage.write(&json)
-                json.closeObject()
-            } + EventStream.done
+            EventStream.end(
+                response.identity, object: "text_completion", usage: response.request.sampling.includesUsage ? usage : nil)
         }
 
         /// The echoed prompt, once a choice.

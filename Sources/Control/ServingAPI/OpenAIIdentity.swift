@@ -91,6 +91,20 @@ public enum EventStream {
     /// Ends a stream of OpenAI's.
     public static let done = Array("data: [DONE]\n\n".utf8)
 
+    /// The last events of a stream of OpenAI's: the usage, if wanted, in an event without choices, and `[DONE]`.
+    static func end(_ identity: OpenAIIdentity, object: String, usage: OpenAIUsage?) -> [UInt8] {
+        guard let usage else { return done }
+        return frame { json in
+            json.openObject()
+            identity.write(object, &json)
+            json.key("choices")
+            json.openArray()
+            json.closeArray()
+            usage.write(&json)
+            json.closeObject()
+        } + done
+    }
+
     /// An error as an event.
     public static func frame(_ error: OpenAIError) -> [UInt8] { frame { $0.raw(error.json.bytes) } }
 

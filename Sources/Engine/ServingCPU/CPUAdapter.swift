@@ -6,7 +6,7 @@ public import ServingTensors
 ///
 /// `@unchecked Sendable`: written by its initializer only, then read by the thread that computes steps.
 public final class CPUAdapter: ResidentAdapter, @unchecked Sendable {
-    /// Bytes of packed weights.
+    /// Bytes that it keeps in memory.
     public let byteCount: Int
     /// One for each linear slot of the model.
     let updates: UnsafeMutablePointer<sk_update>
@@ -49,17 +49,26 @@ public final class CPUAdapter: ResidentAdapter, @unchecked Sendable {
         }
         self.matrices = matrices
         self.norms = norms
-        let matrixBytes = matrices.values.reduce(0) { $0 + $1.byteCount }
-        byteCount = packedBytes + matrixBytes + slotCount * MemoryLayout<sk_update>.stride
+        byteCount = Self.byteCount(of: parts, usesFloat32Weights: usesFloat32Weights)
     }
 
     deinit { updates.deallocate() }
 
+    /// Bytes of the packed copies, and of the file's parts that are used as they are: embedding tables and their factors A.
     static func byteCount(of parts: AdapterParts, usesFloat32Weights: Bool) -> Int {
-        parts.linears.reduce(parts.linearSlotCount * MemoryLayout<sk_update>.stride) { sum, part in
-            let matrix = part.update.weight.map { $0.bytes.count } ?? 0
-            return sum + UpdateForm(part, usesFloat32Weights: usesFloat32Weights).byteCount + matrix
-        } + (parts.embedding?.update.lowRank.map { UpdateForm(embedding: $0).byteCount } ?? 0)
+        var bytes = parts.linearSlotCount * MemoryLayout<sk_update>.stride
+        for part in parts.linears {
+            bytes += UpdateForm(part, usesFloat32Weights: usesFloat32Weights).byteCount
+            bytes += part.update.weight.map(CPUMatrix.byteCount(of:)) ?? 0
+        }
+        for norm in parts.norms { bytes += norm.weight.columnCount * 4 }
+        if let embedding = parts.embedding?.update {
+            bytes += embedding.table?.bytes.count ?? 0
+            if let lowRank = embedding.lowRank {
+                bytes += UpdateForm(embedding: lowRank).byteCount + lowRank.loraA.bytes.count
+            }
+        }
+        return bytes
     }
 }
 

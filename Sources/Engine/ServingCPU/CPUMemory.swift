@@ -11,8 +11,12 @@ public final class CPUMatrix {
     let panels: UnsafeMutableRawPointer
     private let owner: PageMemory
 
-    /// Bytes of its panels.
-    var byteCount: Int { sk_panel_bytes(kind, columnCount) * ((rowCount + 15) / 16) }
+    /// Bytes of a stored weight's panels.
+    static func byteCount(of weight: StoredTensor) -> Int {
+        let code = sk_panel_kind_for_type(weight.type.rawValue)
+        precondition(code >= 0, "every TensorType has a panel kind")
+        return sk_panel_bytes(sk_panel_kind(UInt32(code)), weight.columnCount) * ((weight.rowCount + 15) / 16)
+    }
 
     /// Packs a float weight into memory of its own, on the calling thread.
     convenience init(packing weight: StoredTensor) throws(CPUBackendError) {
@@ -20,8 +24,7 @@ public final class CPUMatrix {
         precondition(code >= 0, "every TensorType has a panel kind")
         let kind = sk_panel_kind(UInt32(code))
         let (rows, columns) = (weight.rowCount, weight.columnCount)
-        let memory = try PageMemory(
-            byteCount: sk_panel_bytes(kind, columns) * ((rows + 15) / 16), purpose: "weight \(weight.name)")
+        let memory = try PageMemory(byteCount: Self.byteCount(of: weight), purpose: "weight \(weight.name)")
         var packing = sk_packing(
             source: weight.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), type: weight.type.rawValue,
             kind: kind, rows: rows, columns: columns, row_bytes: weight.bytesPerRow,

@@ -69,7 +69,9 @@ public final class TeacherForcedScorer {
             let chunk = Array(ids[first..<min(first + stepCount, ids.count)])
             let batch = ForwardBatch(
                 tokenIDs: chunk,
-                sequences: [.init(tokenRange: chunk.indices, firstPosition: first, blockTable: table, adapter: adapter)],
+                sequences: [
+                    .init(tokenRange: chunk.indices, firstPosition: first, blockTable: table, adapter: adapter)
+                ],
                 logitTokenIndices: Array(chunk.indices))
             let rows = try runner.forward(batch)
             for row in 0..<rows.rowCount { try body(Self.position(UnsafeBufferPointer(rows[row]), top: top)) }

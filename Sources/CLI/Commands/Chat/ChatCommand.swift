@@ -56,7 +56,8 @@ struct ChatCommand: AsyncParsableCommand {
         let console = try script.map(scriptConsole) ?? .standard(history: history(), completion: completion())
         let loaded = try model.load(adapters: adapters)
         let loop = try ChatLoop(
-            model: loaded, adapter: try await adapters.acquire(loaded), settings: settings, system: system, console: console,
+            model: loaded, adapter: try await adapters.acquire(loaded), settings: settings, system: system,
+            console: console,
             loadModel: { name in
                 // The other model gets as much of the machine.
                 var options = try ModelOptions.parse([])

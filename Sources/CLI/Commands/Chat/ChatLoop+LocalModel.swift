@@ -8,7 +8,8 @@ extension ChatLoop {
     ///   - console: where lines come from and answers go.
     ///   - loadModel: loads what `/model` names.
     init(
-        model: LocalModel, adapter: AdapterLease? = nil, settings: ChatSettings = ChatSettings(), system: String? = nil, console: ChatConsole,
+        model: LocalModel, adapter: AdapterLease? = nil, settings: ChatSettings = ChatSettings(), system: String? = nil,
+        console: ChatConsole,
         loadModel: @escaping @Sendable (String) throws -> LocalModel
     ) throws {
         self.init(

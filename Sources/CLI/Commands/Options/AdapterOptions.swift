@@ -24,10 +24,10 @@ struct AdapterOptions: ParsableArguments {
         AdapterLibrary.Options(locator: try Self.locator(), isLoRAXCompatible: loraxCompat)
     }
 
-    /// Takes an adapter, if one is asked for.
+    /// Takes an adapter, if one is asked for; it stays for as long as the command runs.
     func acquire(_ model: LocalModel) async throws -> AdapterLease? {
         guard let selection else { return nil }
-        return try await model.adapters.acquire(selection)
+        return try await model.adapters.pin(selection)
     }
 
     /// Finds adapters for a command.

@@ -43,14 +43,19 @@ struct ServedAdapterOptions: ParsableArguments {
     }
 
     /// Finds adapters for requests: below the root, in the registry, on the hub.
+    ///
+    /// A request that brings no token gets public repositories only: the server's own token opens none to strangers, unless
+    /// LORAX_USE_GLOBAL_HF_TOKEN says so, as in LoRAX.
     func locator() throws -> AdapterLocator {
         if let adapterRoot, !TextFile.isFolder(TextFile.expanded(adapterRoot)) {
             throw CommandFailure.usage("--adapter-root \(adapterRoot): no such folder")
         }
         let directories = try PbctlDirectories()
+        let sharesToken = ["1", "true"].contains(ProcessEnvironment.value("LORAX_USE_GLOBAL_HF_TOKEN")?.lowercased())
+        let hub = try HubClient()
         return AdapterLocator(
-            root: adapterRoot.map { TextFile.expanded($0) }, registry: AdapterStore(directories), hub: try? HubClient(),
-            cache: directories.adapterCache, onNote: AdapterOptions.note)
+            root: adapterRoot.map { TextFile.expanded($0) }, registry: AdapterStore(directories),
+            hub: sharesToken ? hub : hub.withoutToken, cache: directories.adapterCache, onNote: AdapterOptions.note)
     }
 
     /// The library's options.
@@ -71,7 +76,7 @@ struct ServedAdapterOptions: ParsableArguments {
     func preload(_ model: LocalModel) async throws -> [AdapterLease] {
         var leases: [AdapterLease] = []
         for id in preloadedAdapterIds {
-            leases.append(try await model.adapters.acquire(AdapterSelection(.single(id), source: defaultSource)))
+            leases.append(try await model.adapters.pin(AdapterSelection(.single(id), source: defaultSource)))
         }
         return leases
     }

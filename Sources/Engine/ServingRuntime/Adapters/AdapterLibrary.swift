@@ -73,6 +73,14 @@ public final class AdapterLibrary: Sendable {
                 host: HostAdapters(capacity: options.hostBytes ?? PhysicalMemory.bytes / 16)))
     }
 
+    /// Loads an adapter that stays on the device for good. The others share the room that is left: one that could only wait for
+    /// this one's room is refused.
+    public func pin(_ selection: AdapterSelection) async throws(AdapterError) -> AdapterLease {
+        let lease = try await acquire(selection)
+        state.withLock { $0.shelf.pin(lease.key) }
+        return lease
+    }
+
     /// Loads an adapter, or finds it loaded; returns when it is on the device.
     ///
     /// Loads of different adapters run beside each other; requests for the same one wait for a single load. Cancelling the
@@ -243,7 +251,7 @@ public final class AdapterLibrary: Sendable {
                 throw AdapterError(
                     .outOfMemory,
                     "adapter \"\(selection.name)\" takes \(bytes >> 20) MiB and there is room for "
-                        + "\(state.shelf.capacity >> 20) MiB (raise --adapter-memory)")
+                        + "\(state.shelf.roomBesidePinned >> 20) MiB (raise --adapter-memory)")
             }
             let ticket = state.shelf.reserve(bytes)
             if let ticket { state.turns[ticket] = Broadcast() }

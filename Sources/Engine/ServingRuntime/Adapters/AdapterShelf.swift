@@ -16,6 +16,7 @@ struct AdapterShelf {
         let bytes: Int
         let since: Duration
         var userCount = 0
+        var isPinned = false
         var lastUse: UInt64
     }
 
@@ -34,6 +35,7 @@ struct AdapterShelf {
     let cycleTime: Duration
     private var entries: [AdapterKey: Entry] = [:]
     private var usedBytes = 0
+    private var pinnedBytes = 0
     private var clock: UInt64 = 0
     private var line: [(ticket: Ticket, bytes: Int)] = []
     private var lastTicket: Ticket = 0
@@ -59,8 +61,18 @@ struct AdapterShelf {
         return .resident(entry.adapter)
     }
 
-    /// Whether an adapter of so many bytes can ever be there.
-    func canHold(_ bytes: Int) -> Bool { bytes <= capacity }
+    /// Bytes for adapters that come and go.
+    var roomBesidePinned: Int { capacity - pinnedBytes }
+
+    /// Whether an adapter of so many bytes can ever be there, beside those that stay for good.
+    func canHold(_ bytes: Int) -> Bool { bytes <= roomBesidePinned }
+
+    /// Counts an adapter among those that stay for good: nobody waits for their room. Pinning again changes nothing.
+    mutating func pin(_ key: AdapterKey) {
+        guard let entry = entries[key], !entry.isPinned else { return }
+        entries[key]?.isPinned = true
+        pinnedBytes += entry.bytes
+    }
 
     /// Sets room aside; a ticket to wait for where there is none yet. What it returns a ticket for, `admitted` sets aside.
     mutating func reserve(_ bytes: Int) -> Ticket? {
