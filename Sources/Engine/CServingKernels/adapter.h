@@ -2,9 +2,17 @@
 //
 // An update keeps A (R, in) row by row, each row padded with zeros to 16 columns, and B (out, R) in panels of 16 rows,
 // [panel][R][16]. A result is computed as
-//   s[r] = (sum over columns of A[r] x, in 16 partial sums by column mod 16, added pairwise) * a_scales[r]
-//   y   += (sum over r ascending of B[., r] s[r]) * b_scales
+//   s[r] = (sum over columns of A[r] x, in 16 partial sums by column mod 16, added pairwise) * scales[r]
+//   y   += sum over r ascending of B[., r] s[r]
 // so its order depends on the update alone, not on the tokens beside it.
+//
+// A token of its own adapter reads each weight once, from memory: the parts of an update, and the updates of one input, lie
+// one after another, and a tile asks for what it needs some kilobytes ahead.
+
+// Bytes to ask for ahead: what a core computes in about the time that memory takes to answer.
+enum { UPDATE_AHEAD = 3072 };
+
+INLINE void ask_ahead(const uint8_t *p) { __builtin_prefetch(p + UPDATE_AHEAD, 0, 3); }
 
 INLINE vf v_load_int8(const uint8_t *p) {
 #if SK_AVX512
@@ -44,6 +52,7 @@ INLINE void shrink_tile(
         for (int t = 0; t < NT; t++) acc[r][t] = v_splat(0);
     size_t k = 0;
     for (; k + 16 <= columns; k += 16) {
+        if (NT == 1) ask_ahead(weights + k * (size_t)NR * element);
         vf values[4];
         for (int t = 0; t < NT; t++) values[t] = v_load(x + (size_t)t * columns + k);
         for (int r = 0; r < NR; r++) {
@@ -61,7 +70,7 @@ INLINE void shrink_tile(
         }
     }
     for (int t = 0; t < NT; t++)
-        for (int r = 0; r < NR; r++) s[t * SK_UPDATE_RANK_LIMIT + row + r] = v_sum(acc[r][t]) * u->a_scales[row + r];
+        for (int r = 0; r < NR; r++) s[t * SK_UPDATE_RANK_LIMIT + row + r] = v_sum(acc[r][t]) * u->scales[row + r];
 }
 
 #if SK_AVX2
@@ -108,6 +117,7 @@ INLINE void expand_tile(
     for (int p = 0; p < NP; p++)
         for (int t = 0; t < NT; t++) acc[p][t] = v_splat(0);
     for (size_t r = 0; r < rank; r++) {
+        if (NT == 1) ask_ahead(weights + r * 16 * (size_t)NP * element);
         for (int p = 0; p < NP; p++) {
             vf w = load_update(kind, weights + (size_t)p * panel_bytes + r * 16 * element);
             for (int t = 0; t < NT; t++)
@@ -116,12 +126,10 @@ INLINE void expand_tile(
     }
     for (int p = 0; p < NP; p++) {
         int row = (panel + p) * 16, count = u->rows - row < 16 ? u->rows - row : 16;
-        vf scale = v_splat(1);
-        if (kind == SK_UPDATE_I8) scale = v_load(u->b_scales + row);
         for (int t = 0; t < NT; t++) {
             float *output = y + (size_t)t * (size_t)u->rows + row;
             vf value = count == 16 ? v_load(output) : v_load_part(output, count);
-            value = kind == SK_UPDATE_I8 ? v_fma(acc[p][t], scale, value) : value + acc[p][t];
+            value = value + acc[p][t];
             if (u->gain != NULL) value = value * v_load(u->gain + row);
             if (u->offset != NULL) value = value + v_load(u->offset + row);
             if (count == 16) v_store(output, value);

@@ -11,15 +11,12 @@ typedef struct {
     int columns, slot, layer_count;
     const sk_update_tile *tiles;
     float *const *outputs;
+    bool splits_layers;
 } adapt_run;
 
 static bool changes(const sk_update *u) { return u->rank > 0 || u->gain != NULL || u->offset != NULL; }
 
-static void adapt_chunk(void *context, int chunk, int worker) {
-    (void)worker;
-    const adapt_run *run = context;
-    const sk_update_tile *tile = &run->tiles[chunk / run->layer_count];
-    int layer = chunk % run->layer_count;
+static void adapt_tile(const adapt_run *run, const sk_update_tile *tile, int layer) {
     const sk_update *update = &tile->updates[run->slot + layer];
     if (!changes(update)) return;
     sk_update_part part = {
@@ -30,6 +27,16 @@ static void adapt_chunk(void *context, int chunk, int worker) {
     run->context->kernels->update(&part);
 }
 
+static void adapt_chunk(void *context, int chunk, int worker) {
+    (void)worker;
+    const adapt_run *run = context;
+    if (run->splits_layers) {
+        adapt_tile(run, &run->tiles[chunk / run->layer_count], chunk % run->layer_count);
+        return;
+    }
+    for (int layer = 0; layer < run->layer_count; layer++) adapt_tile(run, &run->tiles[chunk], layer);
+}
+
 void sk_adapt(
     const sk_context *context, const float *input, int columns, const sk_update_tile *tiles, int tile_count, int slot,
     float *const *outputs, int layer_count
@@ -37,8 +44,10 @@ void sk_adapt(
     adapt_run run = {
         .context = context, .input = input, .columns = columns, .slot = slot, .layer_count = layer_count,
         .tiles = tiles, .outputs = outputs,
+        // With few tiles the layers are shared out too; with many a thread reads an adapter's weights in one go.
+        .splits_layers = tile_count < 2 * sk_pool_thread_count(context->pool),
     };
-    sk_pool_run(context->pool, tile_count * layer_count, adapt_chunk, &run);
+    sk_pool_run(context->pool, run.splits_layers ? tile_count * layer_count : tile_count, adapt_chunk, &run);
 }
 
 void sk_expand(const sk_context *context, const sk_update *update, const float *s, int row_count, float *output) {
@@ -70,57 +79,63 @@ static size_t stored_bytes(uint32_t type) { return type == SK_TYPE_F32 ? 4 : 2; 
 
 static bool is_float(uint32_t type) { return type == SK_TYPE_F32 || type == SK_TYPE_F16 || type == SK_TYPE_BF16; }
 
-// One row of floats in the kind's form; `zeros` is its padded length. Gives the scale of the quants.
+// One row of A in the kind's form, padded with zeros. Gives the scale of its quants.
 static float put_row(
-    const sk_kernels *kernels, sk_update_kind kind, uint32_t type, const uint8_t *source, const float *values,
-    int count, uint8_t *target
+    const sk_kernels *kernels, sk_update_kind kind, const uint8_t *source, const float *values, int count,
+    uint8_t *target
 ) {
-    size_t bytes = (size_t)count * element_bytes(kind), end = padded(count) * element_bytes(kind);
     if (kind == SK_UPDATE_I8) return kernels->quantize_row(values, count, target);
-    if (kind == SK_UPDATE_F16 && type == SK_TYPE_F16) memcpy(target, source, bytes);
-    else memcpy(target, values, bytes);
+    size_t bytes = (size_t)count * element_bytes(kind), end = padded(count) * element_bytes(kind);
+    memcpy(target, kind == SK_UPDATE_F16 ? (const void *)source : values, bytes);
     memset(target + bytes, 0, end - bytes);
     return 1;
 }
 
+// B (rows, R) into panels. In int8 each column has a scale of its own, which goes to `scales`, so that none is read with
+// the panels.
+static void put_panels(
+    sk_update_kind kind, const uint8_t *source, const float *values, int rank, int rows, float *scales, uint8_t *b
+) {
+    size_t element = element_bytes(kind), stride = (size_t)rank;
+    memset(b, 0, sk_update_b_bytes(kind, rank, rows));
+    for (size_t r = 0; r < stride; r++) {
+        float inverse = 1;
+        if (kind == SK_UPDATE_I8) {
+            float top = 0;
+            for (int o = 0; o < rows; o++) top = fmaxf(top, fabsf(values[(size_t)o * stride + r]));
+            inverse = top > 1e-30f ? 127.0f / top : 0;
+            scales[r] *= top > 1e-30f ? top * (1.0f / 127.0f) : 0;
+        }
+        for (int o = 0; o < rows; o++) {
+            size_t from = (size_t)o * stride + r;
+            uint8_t *target = b + (((size_t)(o / 16) * stride + r) * 16 + (size_t)(o % 16)) * element;
+            if (kind == SK_UPDATE_I8) *target = (uint8_t)(int8_t)rintf(values[from] * inverse);
+            else if (kind == SK_UPDATE_F16) memcpy(target, source + 2 * from, 2);
+            else memcpy(target, values + from, 4);
+        }
+    }
+}
+
 bool sk_pack_update(
     const sk_kernels *kernels, sk_update_kind kind, uint32_t a_type, const uint8_t *a_source, uint32_t b_type,
-    const uint8_t *b_source, int rank, int columns, int rows, float scaling, uint8_t *a, float *a_scales, uint8_t *b,
-    float *b_scales
+    const uint8_t *b_source, int rank, int columns, int rows, float scaling, uint8_t *a, float *scales, uint8_t *b
 ) {
     if (!is_float(a_type) || !is_float(b_type)) return false;
     if (kind == SK_UPDATE_F16 && (a_type != SK_TYPE_F16 || b_type != SK_TYPE_F16)) return false;
-    size_t widest = padded(columns > rank ? columns : rank);
-    float *values = malloc(widest * 4);
-    uint8_t *row_bytes = malloc(widest * 4);
-    if (values == NULL || row_bytes == NULL) {
-        free(values);
-        free(row_bytes);
-        return false;
-    }
+    size_t b_count = (size_t)rank * (size_t)rows, widest = b_count > padded(columns) ? b_count : padded(columns);
+    float *values = malloc((widest > 0 ? widest : 1) * 4);
+    if (values == NULL) return false;
     size_t a_row = padded(columns) * element_bytes(kind), stored_row = (size_t)columns * stored_bytes(a_type);
     for (int r = 0; r < rank; r++) {
-        if (a == NULL) {
-            a_scales[r] = scaling;
-            continue;
-        }
+        scales[r] = scaling;
+        if (a == NULL) continue;
         const uint8_t *source = a_source + (size_t)r * stored_row;
         sk_dequantize(a_type, source, values, (size_t)columns);
-        a_scales[r] = scaling * put_row(kernels, kind, a_type, source, values, columns, a + (size_t)r * a_row);
+        scales[r] *= put_row(kernels, kind, source, values, columns, a + (size_t)r * a_row);
     }
-    size_t element = element_bytes(kind), b_row = (size_t)rank * stored_bytes(b_type);
-    memset(b, 0, sk_update_b_bytes(kind, rank, rows));
-    for (int o = 0; o < rows; o++) {
-        const uint8_t *source = b_source + (size_t)o * b_row;
-        sk_dequantize(b_type, source, values, (size_t)rank);
-        float scale = put_row(kernels, kind, b_type, source, values, rank, row_bytes);
-        if (kind == SK_UPDATE_I8) b_scales[o] = scale;
-        uint8_t *panel = b + (size_t)(o / 16) * (size_t)rank * 16 * element + (size_t)(o % 16) * element;
-        for (int r = 0; r < rank; r++)
-            memcpy(panel + (size_t)r * 16 * element, row_bytes + (size_t)r * element, element);
-    }
+    sk_dequantize(b_type, b_source, values, b_count);
+    put_panels(kind, b_source, values, rank, rows, scales, b);
     free(values);
-    free(row_bytes);
     return true;
 }
 

@@ -129,8 +129,7 @@ private struct UpdateForm {
     var rankBytes: Int { aligned(rank * 4) }
     var rowBytes: Int { aligned((rows + 15) / 16 * 64) }
     var byteCount: Int {
-        aBytes + bBytes + rankBytes + (kind == SK_UPDATE_I8 ? rowBytes : 0) + (hasGain ? rowBytes : 0)
-            + (hasOffset ? rowBytes : 0)
+        aBytes + bBytes + rankBytes + (hasGain ? rowBytes : 0) + (hasOffset ? rowBytes : 0)
     }
 
     private func aligned(_ bytes: Int) -> Int { (bytes + 63) / 64 * 64 }
@@ -180,20 +179,18 @@ private struct UpdateWriter {
         _ lowRank: LowRankUpdate, _ form: UpdateForm, into update: inout sk_update
     ) throws(CPUBackendError) {
         let a = form.hasA ? take(form.aBytes) : nil
-        let aScales = takeFloats(form.rankBytes)
+        let scales = takeFloats(form.rankBytes)
         let b = take(form.bBytes)
-        let bScales = form.kind == SK_UPDATE_I8 ? takeFloats(form.rowBytes) : nil
         let isDone = sk_pack_update(
             kernels, form.kind, lowRank.loraA.type.rawValue,
             lowRank.loraA.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), lowRank.loraB.type.rawValue,
             lowRank.loraB.bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), Int32(form.rank),
-            Int32(form.columns), Int32(form.rows), lowRank.scaling, a, aScales, b, bScales)
+            Int32(form.columns), Int32(form.rows), lowRank.scaling, a, scales, b)
         guard isDone else { throw .invalid("\(lowRank.loraA.name) cannot be packed") }
         update.rank = Int32(form.rank)
         update.a = UnsafePointer(a)
-        update.a_scales = UnsafePointer(aScales)
+        update.scales = UnsafePointer(scales)
         update.b = UnsafePointer(b)
-        update.b_scales = UnsafePointer(bScales)
     }
 
     /// DoRA's m / |W + scaling B A|, (out).

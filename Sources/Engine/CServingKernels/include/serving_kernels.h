@@ -191,15 +191,14 @@ void sk_attend(
 // How an update's elements are stored.
 typedef enum { SK_UPDATE_F32 = 0, SK_UPDATE_F16, SK_UPDATE_I8 } sk_update_kind;
 
-// A low-rank update of one linear layer: y = gain * (y + B (a_scales * A x)) + offset; see adapter.h for the layouts.
+// A low-rank update of one linear layer: y = gain * (y + B (scales * A x)) + offset; see adapter.h for the layouts.
 // rank 0 without gain and offset changes nothing.
 typedef struct {
     sk_update_kind kind;
     int rank, rows;           // R, out
     const uint8_t *a;         // R rows of `columns` elements, padded to 16; NULL where s is given
-    const float *a_scales;    // (R): the adapter's scaling, times the quants' scale in SK_UPDATE_I8
+    const float *scales;      // (R): the adapter's scaling, in SK_UPDATE_I8 times those of A's row and B's column
     const uint8_t *b;         // [out / 16][R][16]
-    const float *b_scales;    // (out, padded to 16): SK_UPDATE_I8
     const float *gain;        // (out, padded to 16), or NULL
     const float *offset;      // (out, padded to 16), or NULL
 } sk_update;
@@ -222,12 +221,11 @@ void sk_expand(const sk_context *context, const sk_update *update, const float *
 size_t sk_update_a_bytes(sk_update_kind kind, int rank, int columns);
 size_t sk_update_b_bytes(sk_update_kind kind, int rank, int rows);
 
-// Packs A (R, columns) and B (rows, R) as stored. `a_scales` and `b_scales` are filled; a may be NULL. False for a type
-// that cannot be decoded. May run on any thread.
+// Packs A (R, columns) and B (rows, R) as stored and fills `scales` (R); a may be NULL. False for a type that is no float, and
+// where memory does not suffice. May run on any thread.
 bool sk_pack_update(
     const sk_kernels *kernels, sk_update_kind kind, uint32_t a_type, const uint8_t *a_source, uint32_t b_type,
-    const uint8_t *b_source, int rank, int columns, int rows, float scaling, uint8_t *a, float *a_scales, uint8_t *b,
-    float *b_scales);
+    const uint8_t *b_source, int rank, int columns, int rows, float scaling, uint8_t *a, float *scales, uint8_t *b);
 
 // norms[o] = | W[o] + scaling * (B A)[o] |, for DoRA (arXiv:2402.09353); W (rows, columns) as stored, A and B float32.
 bool sk_update_norms(
