@@ -114,7 +114,8 @@ let testing: [Target] = [
     tests("EndToEndTests", []),
     tests("LoadGeneratorTests", ["LoadGenerator", "ServingJSON"]),
     tests(
-        "ModelHubTests", ["ModelHub", "ServingAdapters", .product(name: "Crypto", package: "swift-crypto")]),
+        "ModelHubTests",
+        ["BlockingThreads", "ModelHub", "ServingAdapters", .product(name: "Crypto", package: "swift-crypto")]),
     tests(
         "ServingAPITests", ["ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors"]),
     tests(

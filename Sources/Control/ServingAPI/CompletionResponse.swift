@@ -111,8 +111,8 @@ public struct CompletionResponse: Sendable {
 
         /// The last events: the usage, if wanted, and `[DONE]`.
         public func end() -> [UInt8] {
-            EventStream.end(
-                response.identity, object: "text_completion", usage: response.request.sampling.includesUsage ? usage : nil)
+            let isWanted = response.request.sampling.includesUsage
+            return EventStream.end(response.identity, object: "text_completion", usage: isWanted ? usage : nil)
         }
 
         /// The echoed prompt, once a choice.

@@ -97,21 +97,35 @@ static void put_panels(
     sk_update_kind kind, const uint8_t *source, const float *values, int rank, int rows, float *scales, uint8_t *b
 ) {
     size_t element = element_bytes(kind), stride = (size_t)rank;
-    memset(b, 0, sk_update_b_bytes(kind, rank, rows));
-    for (size_t r = 0; r < stride; r++) {
-        float inverse = 1;
-        if (kind == SK_UPDATE_I8) {
-            float top = 0;
-            for (int o = 0; o < rows; o++) top = fmaxf(top, fabsf(values[(size_t)o * stride + r]));
-            inverse = top > 1e-30f ? 127.0f / top : 0;
-            scales[r] *= top > 1e-30f ? top * (1.0f / 127.0f) : 0;
+    float tops[SK_UPDATE_RANK_LIMIT] = {0}, inverses[SK_UPDATE_RANK_LIMIT];
+    if (kind == SK_UPDATE_I8) {
+        for (size_t o = 0; o < (size_t)rows; o++)
+            for (size_t r = 0; r < stride; r++) {
+                float magnitude = fabsf(values[o * stride + r]);
+                tops[r] = magnitude > tops[r] ? magnitude : tops[r];
+            }
+        for (size_t r = 0; r < stride; r++) {
+            bool is_zero = tops[r] <= 1e-30f;
+            inverses[r] = is_zero ? 0 : 127.0f / tops[r];
+            scales[r] *= is_zero ? 0 : tops[r] * (1.0f / 127.0f);
         }
-        for (int o = 0; o < rows; o++) {
-            size_t from = (size_t)o * stride + r;
-            uint8_t *target = b + (((size_t)(o / 16) * stride + r) * 16 + (size_t)(o % 16)) * element;
-            if (kind == SK_UPDATE_I8) *target = (uint8_t)(int8_t)rintf(values[from] * inverse);
-            else if (kind == SK_UPDATE_F16) memcpy(target, source + 2 * from, 2);
-            else memcpy(target, values + from, 4);
+    }
+    memset(b, 0, sk_update_b_bytes(kind, rank, rows));
+    for (size_t o = 0; o < (size_t)rows; o++) {
+        uint8_t *target = b + (o / 16 * stride * 16 + o % 16) * element;
+        const float *row = values + o * stride;
+        if (kind == SK_UPDATE_I8) {
+            // Adding 1.5 * 2^23 rounds to a whole number, to even, and leaves it in the low bits.
+            for (size_t r = 0; r < stride; r++) {
+                float shifted = row[r] * inverses[r] + 12582912.0f;
+                int32_t bits;
+                memcpy(&bits, &shifted, 4);
+                target[r * 16] = (uint8_t)bits;
+            }
+        } else if (kind == SK_UPDATE_F16) {
+            for (size_t r = 0; r < stride; r++) memcpy(target + r * 32, source + 2 * (o * stride + r), 2);
+        } else {
+            for (size_t r = 0; r < stride; r++) memcpy(target + r * 64, row + r, 4);
         }
     }
 }

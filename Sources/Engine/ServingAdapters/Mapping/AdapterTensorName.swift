@@ -37,9 +37,9 @@ struct AdapterTensorName: Equatable {
     /// How many words name the module, and what follows.
     private static func split(_ words: [String]) -> (module: Int, part: Part)? {
         for (index, word) in words.enumerated() {
-            let rest = Array(words[(index + 1)...])
+            let restCount = words.count - index - 1
             // An adapter's name may stand between the part and its parameter.
-            let parameter = rest.count <= 2 ? rest.last : nil
+            let parameter = (1...2).contains(restCount) ? words.last : nil
             switch word {
             case "lora_A": return parameter == "weight" ? (index, .loraA) : nil
             case "lora_B":
@@ -48,11 +48,11 @@ struct AdapterTensorName: Equatable {
                 case "bias": return (index, .loraBias)
                 default: return nil
                 }
-            case "lora_embedding_A": return rest.count <= 1 ? (index, .embeddingA) : nil
-            case "lora_embedding_B": return rest.count <= 1 ? (index, .embeddingB) : nil
-            case "lora_magnitude_vector": return rest.count <= 2 ? (index, .magnitude) : nil
+            case "lora_embedding_A": return restCount <= 1 ? (index, .embeddingA) : nil
+            case "lora_embedding_B": return restCount <= 1 ? (index, .embeddingB) : nil
+            case "lora_magnitude_vector": return restCount <= 2 ? (index, .magnitude) : nil
             case "modules_to_save", "base_layer":
-                guard word == "modules_to_save" || rest.count == 1 else { return nil }
+                guard word == "modules_to_save" || restCount == 1 else { return nil }
                 return own(parameter).map { (index, $0) }
             default: continue
             }

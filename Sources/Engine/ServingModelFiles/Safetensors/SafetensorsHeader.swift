@@ -91,7 +91,8 @@ struct SafetensorsHeader {
     }
 
     private func entry(_ name: String, _ value: JSONValue) throws(ModelFileError) -> SafetensorsFile.Entry {
-        let subject = GGUFHeader.subject(name)
+        // Shown in errors only: making it printable takes longer than all the rest.
+        var subject: String { GGUFHeader.subject(name) }
         func fault(_ code: ModelFileError.Code, _ problem: String) -> ModelFileError {
             ModelFileError(code, file: file.path, subject: subject, problem)
         }
@@ -153,17 +154,18 @@ struct SafetensorsHeader {
     /// Whether the tensors, in the order of their bytes, follow one another from the first byte to the last.
     private func checkCoverage() throws(ModelFileError) {
         var end = dataOffset
-        var previous = "the header"
+        var previous: SafetensorsFile.Entry?
         for entry in entries {
             guard entry.range.lowerBound == end else {
+                let before = previous.map { GGUFHeader.subject($0.name) } ?? "the header"
                 let overlaps = entry.range.lowerBound < end
                 throw ModelFileError(
                     overlaps ? .overlap : .gap, file: file.path, offset: entry.range.lowerBound,
                     subject: GGUFHeader.subject(entry.name),
-                    overlaps ? "overlaps \(previous)" : "does not follow \(previous), which ends at byte \(end)")
+                    overlaps ? "overlaps \(before)" : "does not follow \(before), which ends at byte \(end)")
             }
             end = entry.range.upperBound
-            previous = GGUFHeader.subject(entry.name)
+            previous = entry
         }
         guard end == file.count else {
             throw ModelFileError(
