@@ -30,11 +30,13 @@ struct ManualSurroundings {
 
     private static let runningModels: Set<String> = ["prompt", "chat", "engine", "bench"]
     private static let talking: Set<String> = ["prompt", "chat"]
+    private static let adapterUsers: Set<String> = ["adapters", "prompt", "chat", "engine"]
+    private static let hubUsers: Set<String> = adapterUsers.union(["models"])
 
     private static let environment = [
         Thing(
             "PBCTL_MODEL", "The model to use where --model is not given: a file, a folder, or a pulled model's name.",
-            runningModels.union(["tokenize"])),
+            runningModels.union(["tokenize", "adapters"])),
         Thing(
             "PBCTL_CPU_ISA",
             "Kernels to use: scalar, avx2 or avx512, instead of the best that the processor has. The answers are the "
@@ -47,16 +49,20 @@ struct ManualSurroundings {
             "XDG_CONFIG_HOME , XDG_STATE_HOME , XDG_CACHE_HOME , XDG_DATA_HOME",
             "Where pbctl has its folders, each named pbctl, instead of ~/.config, ~/.local/state, ~/.cache and "
                 + "~/.local/share. Relative paths are ignored."),
-        Thing("HF_ENDPOINT", "The hub that models are pulled from (default: https://huggingface.co).", ["models"]),
+        Thing("HF_ENDPOINT", "The hub that models are pulled from (default: https://huggingface.co).", hubUsers),
         Thing(
-            "HF_TOKEN", "The access token for the hub; without it, the one that the hub's own client saved.", ["models"]
+            "HF_TOKEN", "The access token for the hub; without it, the one that the hub's own client saved.", hubUsers
         ),
-        Thing("HF_HOME", "The folder with the saved token (default: ~/.cache/huggingface).", ["models"]),
-        Thing("SSL_CERT_FILE", "Certificates of the authorities to trust, instead of the system's.", ["models"]),
+        Thing("HF_HOME", "The folder with the saved token (default: ~/.cache/huggingface).", hubUsers),
+        Thing("SSL_CERT_FILE", "Certificates of the authorities to trust, instead of the system's.", hubUsers),
         Thing(
             "https_proxy , http_proxy , all_proxy , no_proxy",
             "The proxy to reach the hub through, as libcurl reads them.",
-            ["models"]),
+            hubUsers),
+        Thing(
+            "LORAX_USE_GLOBAL_HF_TOKEN",
+            "Where 1, requests to the server that bring no token use the server's own for the hub.", ["engine"]),
+        Thing("PBCTL_API_KEY", "The key that clients of the server must send.", ["engine"]),
         Thing("VISUAL , EDITOR", "The editor that /edit opens (default: vi).", talking),
         Thing("INPUTRC", "Key bindings of the line editor, instead of ~/.inputrc.", talking),
         Thing("NO_COLOR", "Where set and not empty: no colours."),
@@ -65,8 +71,10 @@ struct ManualSurroundings {
 
     private static let files = [
         Thing("~/.local/share/pbctl/models", "Pulled models, a folder each."),
+        Thing("~/.local/share/pbctl/adapters", "Added adapters, a folder a version.", adapterUsers),
+        Thing("~/.cache/pbctl/adapters", "Adapters fetched from a hub; may be removed at any time.", adapterUsers),
         Thing("~/.local/state/pbctl/chat_history", "The lines of conversations, for the line editor.", talking),
-        Thing("~/.cache/huggingface/token", "The saved access token for the hub; pbctl only reads it.", ["models"]),
+        Thing("~/.cache/huggingface/token", "The saved access token for the hub; pbctl only reads it.", hubUsers),
         Thing("~/.inputrc", "Key bindings of the line editor; $if pbctl holds for pbctl alone.", talking),
     ]
 
