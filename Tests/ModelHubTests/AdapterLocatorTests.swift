@@ -89,9 +89,12 @@ import Testing
         try FileSystem.makeDirectories(root + "/empty")
         _ = try registry.add(folder: root + "/b", as: "reg")
         let locator = AdapterLocator(root: root, registry: registry, cache: scratch.path + "/cache")
-        let ids = locator.knownIDs()
-        #expect(ids == ["b", "reg/1", "team/a"])
-        for id in ids where id != "reg/1" { #expect(await failure(locator, id, .local) == nil, "\(id)") }
+        let ids = locator.knownIDs(of: .local)
+        #expect(ids == ["b", "team/a"])
+        for id in ids { #expect(await failure(locator, id, .local) == nil, "\(id)") }
+        #expect(locator.knownIDs(of: .pbase) == ["reg/1"])
+        #expect(await failure(locator, "reg/1", .pbase) == nil)
+        #expect(locator.knownIDs(of: .hub) == [])
     }
 
     @Test func registryGivesVersionsAndTheNewest() async throws {

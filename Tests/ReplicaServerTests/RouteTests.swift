@@ -173,6 +173,48 @@ extension TestClientProtocol {
         }
     }
 
+    @Test(
+        "A HEAD request gets the head of the answer and no body", arguments: ["/info", "/v1/models", "/health", "/no"])
+    func head(path: String) async throws {
+        try await withServer { client in
+            let full = try await client.execute(uri: path, method: .get)
+            let head = try await client.execute(uri: path, method: .head)
+            #expect(head.status == full.status)
+            #expect(head.body.readableBytes == 0)
+        }
+    }
+
+    @Test("A request that can't be makes no room for its adapter")
+    func validatesBeforeLoading() async throws {
+        let model = ScriptedModel()
+        try await withServer(model) { client in
+            let answer = try await client.post(
+                "/v1/completions", #"{"model":"a","prompt":[5],"logit_bias":{"7000":1}}"#)
+            #expect(answer.status == 400)
+            #expect(model.acquireCount == 0)
+        }
+    }
+
+    @Test("A model beside merged adapters is one adapter too many")
+    func modelBesideMerge() async throws {
+        try await withServer { client in
+            let merge = #""merged_adapters":{"ids":["b"],"weights":[1]}"#
+            for (model, status) in [("a", 400), ("base", 200)] {
+                let answer = try await client.post(
+                    "/v1/completions", #"{"model":"\#(model)","prompt":"x",\#(merge)}"#)
+                #expect(answer.status == status, "\(model): \(answer.text)")
+            }
+        }
+    }
+
+    @Test("Tokens after one that a normalizer changed are found again")
+    func placesAfterNormalization() {
+        var places = TokenPlaces("cafe\u{301} noir")
+        #expect(places.next(Array("caf".utf8)) == 0..<3)
+        #expect(places.next(Array("\u{E9}".utf8)) == 3..<3)
+        #expect(places.next(Array(" noir".utf8)) == 5..<10)
+    }
+
     @Test("Places of tokens are counted in characters")
     func tokenize() async throws {
         var places = TokenPlaces("é a")

@@ -163,6 +163,8 @@ final class ScriptedModel: ReplicaModel {
 
     /// Returns when so many requests run.
     func waitForRunning(_ count: Int) async { await wait { $0.running.count == count } }
+    /// How often an adapter was asked for.
+    var acquireCount: Int { state.withLock { $0.acquireCount } }
     /// Returns when somebody waits for an adapter.
     func waitForAcquire() async { while state.withLock({ $0.acquireCount }) == 0 { await Task.yield() } }
     /// Returns when the wait for the slow adapter was given up.

@@ -66,4 +66,24 @@ import Testing
                 == .generation("Server error: Invalid source 'ftp' when downloading adapter 'a'"))
         #expect(error?.native.status == 424)
     }
+
+    @Test("Merges have a bound")
+    func manyMembers() {
+        let ids = Array(repeating: #""a""#, count: 33).joined(separator: ",")
+        let weights = Array(repeating: "1", count: 33).joined(separator: ",")
+        #expect(throws: AdapterFieldsError.invalid("at most 32 adapters may be merged. Given: 33")) {
+            try selection(##""merged_adapters":{"ids":[\##(ids)],"weights":[\##(weights)]}"##)
+        }
+    }
+
+    @Test("A density is not rounded on its way")
+    func density() throws {
+        let selection = try selection(
+            #""merged_adapters":{"ids":["a"],"weights":[1],"merge_strategy":"ties","density":0.7}"#)
+        guard case .merged(let merge) = selection?.choice else {
+            Issue.record("no merge")
+            return
+        }
+        #expect(merge.density == 0.7)
+    }
 }

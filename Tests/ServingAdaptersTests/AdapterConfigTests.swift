@@ -35,6 +35,9 @@ struct AdapterConfigTests {
         Fault("lora_alpha", "16", ["lora_alpha", "\"16\""]), Fault("lora_alpha", 1e300, ["finite"]),
         Fault("peft_type", nil, ["peft_type", "missing"]), Fault("peft_type", 3, ["peft_type"]),
         Fault("peft_type", "IA3", ["IA3", "LORA"], .unsupported),
+        Fault("init_lora_weights", "pissa_niter_4", ["init_lora_weights", "pissa_niter_4"], .unsupported),
+        Fault("init_lora_weights", "olora", ["olora"], .unsupported),
+        Fault("init_lora_weights", "loftq", ["loftq"], .unsupported),
         Fault("target_modules", 3, ["target_modules", "list"]), Fault("target_modules", [1], ["target_modules"]),
         Fault("rank_pattern", ["q_proj": 0], ["rank_pattern.q_proj", "found 0"]),
         Fault("rank_pattern", ["q_proj": 999], ["999"], .unsupported), Fault("rank_pattern", [1], ["rank_pattern"]),
@@ -68,7 +71,7 @@ struct AdapterConfigTests {
     func harmless() throws {
         var object = Self.good
         for (key, value) in [
-            ("init_lora_weights", "pissa"), ("lora_dropout", 0.1), ("megatron_core", "megatron.core"),
+            ("init_lora_weights", "gaussian"), ("lora_dropout", 0.1), ("megatron_core", "megatron.core"),
             ("inference_mode", true), ("qalora_group_size", 16), ("eva_config", ["rho": 2.0]),
             ("layers_to_transform", []),
             ("brand_new_option", false), ("arrow_config", nil),

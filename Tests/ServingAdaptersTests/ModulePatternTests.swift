@@ -39,4 +39,11 @@ struct ModulePatternTests {
         #expect(ModulePattern("((((((x{64}){64}){64}){64}){64}){64})") == nil)
         #expect(ModulePattern(String(repeating: "(", count: 100) + String(repeating: ")", count: 100)) == nil)
     }
+
+    @Test("Repeats of repeats of nothing end in a refusal, not in a wait")
+    func nestedRepeats() {
+        var pattern = ""
+        for _ in 0..<9 { pattern = "(\(pattern)){64}" }
+        #expect(ModulePattern(pattern) == nil)
+    }
 }

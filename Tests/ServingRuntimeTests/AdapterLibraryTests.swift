@@ -36,13 +36,13 @@ private final class LibraryFixture: Sendable {
     let locator: FolderLocator
     let root: String
 
-    init(deviceBytes: Int? = nil, cycleTime: Duration = .seconds(2)) throws {
+    init(deviceBytes: Int? = nil, hostBytes: Int? = nil, cycleTime: Duration = .seconds(2)) throws {
         root = NSTemporaryDirectory() + "pbctl-library-" + UUID().uuidString
         try FileManager.default.createDirectory(atPath: root, withIntermediateDirectories: true)
         locator = FolderLocator(root: root)
         var options = LocalModel.Options(contextLength: 64, threadCount: 1, float32: true)
         options.adapters = AdapterLibrary.Options(
-            locator: locator, deviceBytes: deviceBytes, cycleTime: cycleTime)
+            locator: locator, deviceBytes: deviceBytes, hostBytes: hostBytes, cycleTime: cycleTime)
         model = try LocalModel(path: try #require(AdapterFixture.modelPath("llama")), options: options)
         for name in ["r8-all", "r8-all-second", "r16-rslora", "r13-odd"] { try put(name, as: name) }
     }
@@ -248,5 +248,35 @@ private final class LibraryFixture: Sendable {
         let adapted = try await fixture.model.embedding(of: ids, adapter: try await fixture.acquire("r8-all"))
         #expect(adapted != whole)
         #expect(whole.count == 64)
+    }
+
+    @Test func aFileThatCanNeverFitIsNotRead() async throws {
+        let fixture = try LibraryFixture(deviceBytes: 1000)
+        let error = await fixture.refusal("r8-all")
+        #expect(error?.code == .outOfMemory)
+        #expect(fixture.model.adapters.statistics().hostCount == 0)
+    }
+
+    @Test func whatIsOnTheDeviceNeedsNoFileInMemory() async throws {
+        let fixture = try LibraryFixture(hostBytes: 1)
+        let first = try await fixture.acquire("r8-all")
+        #expect(fixture.model.adapters.statistics().hostCount == 0)
+        let second = try await fixture.acquire("r8-all")
+        #expect(first.key == second.key)
+        #expect(fixture.model.adapters.statistics().loadCount == 1)
+    }
+
+    @Test func manyDifferentAdaptersAtOnceAllCome() async throws {
+        let fixture = try LibraryFixture(hostBytes: 1)
+        for number in 0..<24 { try fixture.put(["r8-all", "r13-odd"][number % 2], as: "n\(number)") }
+        let adapters = fixture.model.adapters
+        try await withThrowingTaskGroup(of: String.self) { group in
+            for number in 0..<24 {
+                group.addTask { try await adapters.acquire(AdapterSelection(.single("n\(number)"), source: .hub)).name }
+            }
+            var names: Set<String> = []
+            for try await name in group { names.insert(name) }
+            #expect(names.count == 24)
+        }
     }
 }

@@ -52,16 +52,19 @@ public struct AdapterLocator: AdapterLocating {
         }
     }
 
-    /// The ids that can be used right now, sorted: folders below the root and `name/version` of the registry.
+    /// The ids of a source that can be used right now, sorted: folders below the root, `name/version` of the registry. None of
+    /// the hub's.
     ///
     /// Reads folders; large roots are cut off after 10 000 of them.
-    public func knownIDs() -> [String] {
+    public func knownIDs(of source: AdapterSource) -> [String] {
         var ids: Set<String> = []
-        if let root {
+        if source == .local, let root {
             var budget = 10_000
             collect(root, below: "", depth: 0, &budget, into: &ids)
         }
-        if let registry, let listing = try? registry.listing() { ids.formUnion(listing.adapters.map(\.id)) }
+        if source == .pbase, let registry, let listing = try? registry.listing() {
+            ids.formUnion(listing.adapters.map(\.id))
+        }
         return ids.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 

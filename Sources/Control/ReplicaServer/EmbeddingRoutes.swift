@@ -25,7 +25,8 @@ struct EmbeddingRoutes: Sendable {
         do throws(NativeError) {
             let vector = try await native(body, bearer, presence, &record)
             var reply = HTTPReply.json(EmbeddingResponse.nativeJSON(vector))
-            reply.headers.append(contentsOf: service.timingHeaders(record, characterCount: body.inputs.count))
+            reply.headers.append(
+                contentsOf: service.timingHeaders(record, characterCount: body.inputs.unicodeScalars.count))
             record.succeed()
             return reply.response
         } catch {
@@ -69,6 +70,22 @@ struct EmbeddingRoutes: Sendable {
             throw NativeError(error)
         } catch {
             throw .embedding("\(error)")
+        }
+    }
+
+    /// Inputs of one request that are computed together.
+    private static let windowCount = 32
+
+    private func vectors(
+        _ inputs: [[TokenID]], _ lease: (any LeasedAdapter)?, _ presence: ClientPresence
+    ) async throws -> [[Float]] {
+        try await withThrowingTaskGroup(of: (Int, [Float]).self) { group in
+            for (index, ids) in inputs.enumerated() {
+                group.addTask { (index, try await vector(ids, lease, presence)) }
+            }
+            var vectors = [[Float]](repeating: [], count: inputs.count)
+            for try await (index, vector) in group { vectors[index] = vector }
+            return vectors
         }
     }
 
@@ -122,11 +139,13 @@ struct EmbeddingRoutes: Sendable {
         let lease = try await service.acquireOpenAI(selection, presence)
         record.useAdapter(lease)
         var vectors: [[Float]] = []
-        for ids in inputs {
+        // Some at a time, so that the engine has a batch and the queue room for others.
+        for start in stride(from: 0, to: inputs.count, by: Self.windowCount) {
+            let window = inputs[start..<min(start + Self.windowCount, inputs.count)]
             do {
-                vectors.append(try await vector(ids, lease, presence))
+                vectors += try await self.vectors(Array(window), lease, presence)
             } catch let error as SubmissionError {
-                throw OpenAIError(error)
+                throw OpenAIError(error, input: "input")
             }
             if let wanted = body.dimensionCount, let count = vectors.first?.count, wanted != count {
                 throw OpenAIError.invalid(

@@ -8,20 +8,26 @@ import ServingTensors
 struct InformationRoutes: Sendable {
     let service: ReplicaService
 
-    /// `/health`: 503 while draining, so that balancers send nothing new.
-    func health() -> HTTPReply {
-        service.admission.isDraining ? HTTPReply(NativeError.unhealthy) : HTTPReply(200)
+    /// `/health`: 503 while draining, so that balancers send nothing new. After a step that failed, what one token says.
+    func health() async -> HTTPReply {
+        guard !service.admission.isDraining else { return HTTPReply(NativeError.unhealthy) }
+        guard service.model.statistics().hasFailedLately else { return HTTPReply(200) }
+        return await startup().status == 200 ? HTTPReply(200) : HTTPReply(NativeError.unhealthy)
     }
 
     /// `/startup`: generates one token.
     func startup() async -> HTTPReply {
         do {
+            let ticket = try service.enter()
+            defer { withExtendedLifetime(ticket) {} }
             let ids = try service.model.promptTokens("Who?", addingSpecialTokens: true)
             var request = service.model.request(id: service.makeRequestID(), promptTokenIDs: ids)
             request.maxTokenCount = 1
             let output = await GenerationOutput(try service.model.submit(request))
             return output.samples.first?.tokens.isEmpty == false
                 ? HTTPReply(200) : HTTPReply(NativeError.emptyGeneration)
+        } catch let refusal as NativeError {
+            return HTTPReply(refusal)
         } catch {
             return HTTPReply(NativeError.emptyGeneration)
         }
@@ -90,7 +96,7 @@ struct InformationRoutes: Sendable {
         return .json(json)
     }
 
-    private var modelIDs: [String] { [service.model.name] + service.configuration.adapterIDs() }
+    private var modelIDs: [String] { [service.model.name] + service.adapterIDs() }
 
     private func write(_ id: String, _ json: inout JSONBytes) {
         json.openObject()
@@ -110,6 +116,8 @@ struct InformationRoutes: Sendable {
             let body = try await NativeRoutes.decode(service.bodies.json(request)) { value throws(WireDecodingError) in
                 try NativeTokenizeRequest(value)
             }
+            let ticket = try service.enter()
+            defer { withExtendedLifetime(ticket) {} }
             guard let texts = service.model.texts else { return HTTPReply(NativeError.noTokenizer) }
             let ids = try service.model.promptTokens(body.inputs, addingSpecialTokens: body.addsSpecialTokens)
             var json = JSONBytes(capacity: ids.count * 48)
@@ -128,6 +136,8 @@ struct InformationRoutes: Sendable {
             return .json(json)
         } catch let failure as RequestBodyReader.Failure {
             return failure.native
+        } catch let refusal as NativeError {
+            return HTTPReply(refusal)
         } catch {
             return HTTPReply(NativeError.validation("tokenizer error \(error)"))
         }

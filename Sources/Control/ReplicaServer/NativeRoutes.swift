@@ -76,7 +76,8 @@ struct NativeRoutes: Sendable {
                 json.closeArray()
             }
             var reply = HTTPReply.json(json)
-            reply.headers.append(contentsOf: service.timingHeaders(record, characterCount: run.prompt.count))
+            reply.headers.append(
+                contentsOf: service.timingHeaders(record, characterCount: run.prompt.unicodeScalars.count))
             reply.headers.append(contentsOf: service.adapterHeaders(run.selection))
             record.succeed()
             return reply.response
@@ -90,7 +91,7 @@ struct NativeRoutes: Sendable {
 
     /// Validation runs inside the stream, as LoRAX's does: its errors come as events with status 200.
     private func stream(_ body: NativeGenerateRequest, _ bearer: String?, _ presence: ClientPresence) -> Response {
-        var headers = service.streamHeaders(characterCount: body.inputs.count)
+        var headers = service.streamHeaders(characterCount: body.inputs.unicodeScalars.count)
         if let selection = try? service.adapters.selection(body.parameters.adapter, bearer: bearer) {
             headers.append(contentsOf: service.adapterHeaders(selection))
         }
@@ -165,8 +166,11 @@ struct NativeRoutes: Sendable {
             throw .validation("tokenizer error \(error)")
         }
         // LoRAX documents `truncate` and does nothing.
-        if let truncate = body.parameters.truncate, !service.configuration.isLoRAXCompatible {
-            ids = Array(ids.suffix(truncate))
+        if let truncate = body.parameters.truncate, ids.count > truncate, !service.configuration.isLoRAXCompatible {
+            // The tokens that the tokenizer puts in front stay there.
+            let plain = (try? service.model.promptTokens(body.inputs, addingSpecialTokens: false)) ?? ids
+            let front = ids.prefix(min(truncate, max(0, ids.count - plain.count)))
+            ids = front + ids.suffix(truncate - front.count)
         }
         return (ids, texts)
     }

@@ -28,7 +28,8 @@ struct OpenAIRoutes: Sendable {
             var generation = service.model.request(id: service.makeRequestID(), promptTokenIDs: ids)
             body.apply(to: &generation)
             let run = try await start(
-                [generation], body.sampling, Asked(bearer: bearer, presence: presence, ticket: ticket), &record)
+                [generation], body.sampling,
+                Asked(bearer: bearer, presence: presence, ticket: ticket, input: "messages"), &record)
             let response = ChatResponse(body, identity("chatcmpl-", body.sampling.model), texts: texts)
             if body.sampling.isStream {
                 return stream(run, record, response.stream())
@@ -59,7 +60,8 @@ struct OpenAIRoutes: Sendable {
                 }
             }
             let run = try await start(
-                generations, body.sampling, Asked(bearer: bearer, presence: presence, ticket: ticket), &record)
+                generations, body.sampling,
+                Asked(bearer: bearer, presence: presence, ticket: ticket, input: "prompt"), &record)
             let response = CompletionResponse(
                 body, identity("cmpl-", body.sampling.model), promptTexts: promptTexts, texts: texts)
             if body.sampling.isStream {
@@ -77,6 +79,8 @@ struct OpenAIRoutes: Sendable {
         var bearer: String?
         var presence: ClientPresence
         var ticket: Admission.Ticket
+        /// The field that the prompt came in.
+        var input: String
     }
 
     /// Requests that the engine has taken, one a prompt.
@@ -85,6 +89,8 @@ struct OpenAIRoutes: Sendable {
         var asked: Asked
         var cancel: @Sendable () -> Void
         var selection: AdapterSelection?
+        /// Code points of the prompts.
+        var characterCount: Int
 
         /// The events of all prompts with the prompts' indices, as they come.
         var events: AsyncStream<(Int, GenerationEvent)> {
@@ -136,6 +142,12 @@ struct OpenAIRoutes: Sendable {
     ) async throws(OpenAIError) -> Run {
         let model = service.model
         let selection = try service.selection(sampling.adapter, asked.bearer)
+        // Before the adapter is fetched: a request that can't be makes room for nothing.
+        for generation in generations {
+            do throws(SubmissionError) { try generation.validate(limits: model.limits) } catch {
+                throw OpenAIError(error, input: asked.input)
+            }
+        }
         let lease = try await service.acquireOpenAI(selection, asked.presence)
         record.useAdapter(lease)
         var streams: [AsyncStream<GenerationEvent>] = []
@@ -144,13 +156,15 @@ struct OpenAIRoutes: Sendable {
             do throws(SubmissionError) {
                 streams.append(try model.submit(generation))
             } catch {
-                throw OpenAIError(error)
+                throw OpenAIError(error, input: asked.input)
             }
             record.submit(generation, contextLength: model.limits.contextLength)
         }
         let ids = generations.map(\.id)
+        let characterCount = generations.reduce(0) { $0 + model.text(of: $1.promptTokenIDs).unicodeScalars.count }
         return Run(
-            streams: streams, asked: asked, cancel: { for id in ids { model.cancel(id) } }, selection: selection)
+            streams: streams, asked: asked, cancel: { for id in ids { model.cancel(id) } }, selection: selection,
+            characterCount: characterCount)
     }
 
     private func collect(_ run: Run, _ record: inout RequestRecord) async -> [GenerationOutput] {
@@ -175,13 +189,13 @@ struct OpenAIRoutes: Sendable {
         defer { withExtendedLifetime(run.asked.ticket) {} }
         record.succeed()
         var reply = HTTPReply.json(json)
-        reply.headers.append(contentsOf: service.timingHeaders(record, characterCount: 0))
+        reply.headers.append(contentsOf: service.timingHeaders(record, characterCount: run.characterCount))
         reply.headers.append(contentsOf: service.adapterHeaders(run.selection))
         return reply.response
     }
 
     private func stream(_ run: Run, _ record: RequestRecord, _ shape: some EventShaping) -> Response {
-        var headers = service.streamHeaders(characterCount: 0)
+        var headers = service.streamHeaders(characterCount: run.characterCount)
         headers.append(contentsOf: service.adapterHeaders(run.selection))
         return HTTPReply.events(headers) { writer in
             var (record, shape) = (record, shape)

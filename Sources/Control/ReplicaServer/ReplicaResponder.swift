@@ -40,7 +40,7 @@ public struct ReplicaResponder: HTTPResponder {
         }
         var response = await route(request, context)
         response.headers[.accessControlAllowOrigin] = "*"
-        return response
+        return request.method == .head ? response.createHeadResponse() : response
     }
 
     private static let openRoutes: Set<String> = ["/", "/health", "/ping"]
@@ -102,7 +102,7 @@ public struct ReplicaResponder: HTTPResponder {
 
     private func get(_ path: String, _ request: Request) async -> HTTPReply? {
         switch path {
-        case "/", "/health", "/ping": return information.health()
+        case "/", "/health", "/ping": return await information.health()
         case "/startup": return await information.startup()
         case "/info": return information.info()
         case "/metrics": return information.metrics(request)

@@ -56,7 +56,7 @@ extension ReplicaService {
     func adapterHeaders(_ selection: AdapterSelection?) -> HTTPFields {
         var headers = HTTPFields()
         guard let selection else { return headers }
-        headers[.custom("x-adapter-id")] = selection.displayName.headerValue
+        headers[.custom("x-adapter-id")] = selection.name.headerValue
         headers[.custom("x-adapter-source")] = selection.source.rawValue
         return headers
     }
@@ -78,15 +78,5 @@ extension Request {
         let parts = header.split(separator: " ", maxSplits: 1)
         guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
         return String(parts[1].drop { $0 == " " })
-    }
-}
-
-extension AdapterSelection {
-    /// The id, or a merge's ids joined by commas, as LoRAX's headers have them.
-    var displayName: String {
-        switch choice {
-        case .single(let id): id
-        case .merged(let merge): merge.ids.joined(separator: ",")
-        }
     }
 }

@@ -44,7 +44,9 @@ extension ReplicaService {
         do throws(AdapterError) {
             return try await acquire(selection, presence)
         } catch {
-            throw OpenAIError(error, id: selection?.displayName ?? "")
+            var isMerge = false
+            if case .merged = selection?.choice { isMerge = true }
+            throw OpenAIError(error, id: selection?.name ?? "", isMerge: isMerge)
         }
     }
 }

@@ -16,6 +16,7 @@ final class ReplicaService: Sendable {
     /// Seconds since 1970 when the server started.
     let startedAt: Int
     private let nextRequest = Atomic<Int>(0)
+    private let listedAdapters = Mutex<(ids: [String], until: ContinuousClock.Instant)?>(nil)
 
     init(_ model: any ReplicaModel, _ configuration: ReplicaConfiguration) {
         self.model = model
@@ -23,7 +24,8 @@ final class ReplicaService: Sendable {
         metrics = ReplicaMetrics(contextLength: model.limits.contextLength)
         admission = Admission(limit: configuration.maxConcurrentRequests)
         adapters = AdapterResolver(
-            baseModelIDs: configuration.baseModelIDs.union([model.name]), defaultSource: configuration.adapterSource)
+            baseModelIDs: configuration.baseModelIDs.union([model.name]), defaultSource: configuration.adapterSource,
+            isLoRAXCompatible: configuration.isLoRAXCompatible)
         limits = NativeLimits(contextLength: model.limits.contextLength)
         bodies = RequestBodyReader(maxBytes: configuration.maxBodyBytes, maxDepth: configuration.maxJSONDepth)
         startedAt = UnixTime.now()
@@ -31,6 +33,17 @@ final class ReplicaService: Sendable {
 
     /// A name for a request that the engine does not know yet.
     func makeRequestID() -> String { "http-\(nextRequest.add(1, ordering: .relaxed).newValue)" }
+
+    /// The adapters that can be named, looked up at most once a second: a listing walks through folders.
+    func adapterIDs() -> [String] {
+        listedAdapters.withLock { listed in
+            let now = ContinuousClock.now
+            if let listed, now < listed.until { return listed.ids }
+            let ids = configuration.adapterIDs()
+            listed = (ids, now + .seconds(1))
+            return ids
+        }
+    }
 
     /// Loads the adapter, if one is asked for; gives up when the client goes.
     func acquire(

@@ -34,7 +34,7 @@ public struct AdapterFields: Sendable, Equatable {
         _ = try merge.required("ids")
         merged = Merged(
             ids: try merge.strings("ids") ?? [], weights: try merge.numbers("weights") ?? [],
-            strategy: try merge.string("merge_strategy"), density: try merge.float("density").map(Double.init),
+            strategy: try merge.string("merge_strategy"), density: try merge.number("density"),
             majoritySignMethod: try merge.string("majority_sign_method"))
     }
 
@@ -79,12 +79,15 @@ public struct AdapterResolver: Sendable {
     public let baseModelIDs: Set<String>
     /// Where ids lead unless the request says so.
     public let defaultSource: AdapterSource
+    /// Whether a density of 0, LoRAX's default, is taken.
+    public let isLoRAXCompatible: Bool
 
     /// LoRAX's own id for no adapter.
     public static let baseModelAdapterID = "__base_model__"
 
     /// A resolver for one base model.
-    public init(baseModelIDs: Set<String>, defaultSource: AdapterSource) {
+    public init(baseModelIDs: Set<String>, defaultSource: AdapterSource, isLoRAXCompatible: Bool = false) {
+        self.isLoRAXCompatible = isLoRAXCompatible
         self.baseModelIDs = baseModelIDs.union(["", Self.baseModelAdapterID])
         self.defaultSource = defaultSource
     }
@@ -124,6 +127,9 @@ public struct AdapterResolver: Sendable {
         guard !merged.ids.isEmpty else {
             throw .invalid("at least one adapter ID must be provided when setting `adapters`")
         }
+        guard merged.ids.count <= AdapterMerge.memberLimit else {
+            throw .invalid("at most \(AdapterMerge.memberLimit) adapters may be merged. Given: \(merged.ids.count)")
+        }
         guard merged.ids.count == merged.weights.count else {
             throw .invalid("number of adapter IDs must match number of adapter weights")
         }
@@ -132,8 +138,10 @@ public struct AdapterResolver: Sendable {
         let sign: MajoritySignMethod = try choice("majority_sign_method", merged.majoritySignMethod) ?? .total
         // Clients must send a density even where the strategy has no use for one; LoRAX's docs then say 0.
         let usesDensity = ![.linear, .cat].contains(strategy)
-        let density = usesDensity ? merged.density ?? 1 : 1
-        guard density > 0, density <= 1 else { throw .invalid("`density` must be > 0.0 and <= 1.0") }
+        let density = usesDensity ? merged.density ?? (isLoRAXCompatible ? 0 : 1) : 1
+        guard density > 0 || isLoRAXCompatible && density == 0, density <= 1 else {
+            throw .invalid("`density` must be > 0.0 and <= 1.0")
+        }
         return AdapterMerge(
             ids: merged.ids, weights: merged.weights, strategy: strategy, density: density, majoritySignMethod: sign)
     }

@@ -27,9 +27,14 @@ public struct EmbeddingRequest: Sendable, Equatable {
         do throws(WireDecodingError) {
             fields = try WireObject(body, named: "EmbeddingRequest")
             model = try fields.string("model") ?? ""
-            let parameters = try fields.object("parameters", named: "EmbedParameters") ?? fields
-            var adapter = try AdapterFields(parameters)
-            if adapter.id == nil, adapter.merged == nil { adapter.id = model }
+            var adapter = try AdapterFields(fields)
+            if let parameters = try fields.object("parameters", named: "EmbedParameters") {
+                guard adapter == AdapterFields() else {
+                    throw fields.fails("parameters", "adapter fields stand in parameters or beside it, not in both")
+                }
+                adapter = try AdapterFields(parameters)
+            }
+            if adapter.id == nil { adapter.id = model }
             self.adapter = adapter
             dimensionCount = try fields.integer("dimensions", "u32", as: UInt32.self).map(Int.init)
             let name = try fields.string("encoding_format") ?? "float"

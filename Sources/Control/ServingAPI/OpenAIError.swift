@@ -64,10 +64,13 @@ public struct OpenAIError: Error, Equatable, Sendable {
     }
 
     /// An adapter that can't be used.
-    public init(_ error: AdapterError, id: String) {
+    /// - Parameter isMerge: whether several were to be merged; else an id that can't be names no model.
+    public init(_ error: AdapterError, id: String, isMerge: Bool) {
         switch error.code {
-        case .notFound: self = .unknownModel(id, "The model `\(id)` does not exist: \(error.message)")
-        case .invalidRequest, .invalidAdapter, .unsupported, .incompatible:
+        case .invalidRequest where isMerge:
+            self = .invalid(error.message, param: "merged_adapters", code: "invalid_adapter")
+        case .notFound, .invalidRequest: self = .unknownModel(id, "The model `\(id)` does not exist: \(error.message)")
+        case .invalidAdapter, .unsupported, .incompatible:
             self = .invalid(error.message, param: "model", code: "invalid_adapter")
         case .cancelled: self = OpenAIError(499, error.message, type: "server_error", code: "cancelled")
         case .unavailable:
@@ -77,8 +80,8 @@ public struct OpenAIError: Error, Equatable, Sendable {
         }
     }
 
-    /// A request that the engine refuses.
-    public init(_ error: SubmissionError) {
+    /// A request that the engine refuses; `input` is the field that the prompt came in.
+    public init(_ error: SubmissionError, input: String) {
         switch error {
         case .queueFull: self = .overloaded
         case .shuttingDown: self = .shuttingDown
@@ -86,9 +89,9 @@ public struct OpenAIError: Error, Equatable, Sendable {
             self = .invalid(
                 "This model's maximum context length is \(contextLength) tokens. However, your prompt resulted in "
                     + "\(promptTokenCount) tokens. Please reduce its length.",
-                param: "messages", code: "context_length_exceeded")
+                param: input, code: "context_length_exceeded")
         case .invalidParameter(let error):
-            let name = Self.wireNames[error.field] ?? error.field
+            let name = error.field == "promptTokenIDs" ? input : Self.wireNames[error.field] ?? error.field
             self = .invalid("\(name) must be \(error.expected), not \(error.value)", param: name)
         default: self = .invalid(error.description)
         }
@@ -98,7 +101,7 @@ public struct OpenAIError: Error, Equatable, Sendable {
     static let wireNames = [
         "topK": "top_k", "topP": "top_p", "minP": "min_p", "typicalP": "typical_p",
         "repetitionPenalty": "repetition_penalty", "presencePenalty": "presence_penalty",
-        "frequencyPenalty": "frequency_penalty", "logitBias": "logit_bias", "promptTokenIDs": "prompt",
+        "frequencyPenalty": "frequency_penalty", "logitBias": "logit_bias",
         "stopStrings": "stop", "logProbabilityCount": "logprobs", "sampleCount": "n", "maxTokenCount": "max_tokens",
     ]
 

@@ -25,7 +25,8 @@ public struct OpenAISampling: Sendable, Equatable {
         do throws(WireDecodingError) {
             model = try fields.string("model") ?? ""
             var adapter = try AdapterFields(fields)
-            if adapter.id == nil, adapter.merged == nil { adapter.id = model }
+            // A model beside merged_adapters is one adapter too many, unless it is the base.
+            if adapter.id == nil { adapter.id = model }
             self.adapter = adapter
             choiceCount = try fields.integer("n", "u32", as: UInt32.self).map(Int.init) ?? 1
             stop = try Self.stop(fields)

@@ -96,6 +96,12 @@ struct WireObject {
         return result
     }
 
+    func number(_ name: String) throws(WireDecodingError) -> Double? {
+        guard let value = self[name] else { return nil }
+        guard let number = value.doubleValue else { throw fails(name, value.mismatch("f32")) }
+        return number
+    }
+
     func numbers(_ name: String) throws(WireDecodingError) -> [Double]? {
         guard let elements = try array(name) else { return nil }
         var result: [Double] = []

@@ -29,10 +29,6 @@ INLINE vf v_load_int8(const uint8_t *p) {
 #endif
 }
 
-INLINE size_t update_element_bytes(sk_update_kind kind) {
-    return kind == SK_UPDATE_F32 ? 4 : kind == SK_UPDATE_F16 ? 2 : 1;
-}
-
 INLINE vf load_update(sk_update_kind kind, const uint8_t *p) {
     if (kind == SK_UPDATE_I8) return v_load_int8(p);
     if (kind == SK_UPDATE_F16) return v_load_half(p);
@@ -45,7 +41,7 @@ INLINE vf load_update(sk_update_kind kind, const uint8_t *p) {
 INLINE void shrink_tile(
     sk_update_kind kind, int NR, int NT, const sk_update *u, int row, const float *x, size_t columns, float *s
 ) {
-    size_t element = update_element_bytes(kind), row_bytes = (columns + 15) / 16 * 16 * element;
+    size_t element = sk_update_element_bytes(kind), row_bytes = (columns + 15) / 16 * 16 * element;
     const uint8_t *weights = u->a + (size_t)row * row_bytes;
     vf acc[4][4];
     for (int r = 0; r < NR; r++)
@@ -111,7 +107,7 @@ INLINE void shrink(
 INLINE void expand_tile(
     sk_update_kind kind, int NP, int NT, const sk_update *u, int panel, const float *s, float *y
 ) {
-    size_t element = update_element_bytes(kind), rank = (size_t)u->rank, panel_bytes = rank * 16 * element;
+    size_t element = sk_update_element_bytes(kind), rank = (size_t)u->rank, panel_bytes = rank * 16 * element;
     const uint8_t *weights = u->b + (size_t)panel * panel_bytes;
     vf acc[2][4];
     for (int p = 0; p < NP; p++)

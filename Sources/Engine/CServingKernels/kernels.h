@@ -40,6 +40,10 @@ typedef struct {
     uint8_t *scratch;
 } sk_attention_part;
 
+static inline size_t sk_update_element_bytes(sk_update_kind kind) {
+    return kind == SK_UPDATE_F32 ? 4 : kind == SK_UPDATE_F16 ? 2 : 1;
+}
+
 // An update applied to the rows of one tile.
 typedef struct {
     const sk_update *update;

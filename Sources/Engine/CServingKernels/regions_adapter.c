@@ -61,18 +61,14 @@ void sk_expand(const sk_context *context, const sk_update *update, const float *
     }
 }
 
-static size_t element_bytes(sk_update_kind kind) {
-    return kind == SK_UPDATE_F32 ? 4 : kind == SK_UPDATE_F16 ? 2 : 1;
-}
-
 static size_t padded(int count) { return ((size_t)count + 15) / 16 * 16; }
 
 size_t sk_update_a_bytes(sk_update_kind kind, int rank, int columns) {
-    return (size_t)rank * padded(columns) * element_bytes(kind);
+    return (size_t)rank * padded(columns) * sk_update_element_bytes(kind);
 }
 
 size_t sk_update_b_bytes(sk_update_kind kind, int rank, int rows) {
-    return (size_t)rank * padded(rows) * element_bytes(kind);
+    return (size_t)rank * padded(rows) * sk_update_element_bytes(kind);
 }
 
 static size_t stored_bytes(uint32_t type) { return type == SK_TYPE_F32 ? 4 : 2; }
@@ -85,7 +81,7 @@ static float put_row(
     uint8_t *target
 ) {
     if (kind == SK_UPDATE_I8) return kernels->quantize_row(values, count, target);
-    size_t bytes = (size_t)count * element_bytes(kind), end = padded(count) * element_bytes(kind);
+    size_t bytes = (size_t)count * sk_update_element_bytes(kind), end = padded(count) * sk_update_element_bytes(kind);
     memcpy(target, kind == SK_UPDATE_F16 ? (const void *)source : values, bytes);
     memset(target + bytes, 0, end - bytes);
     return 1;
@@ -96,7 +92,7 @@ static float put_row(
 static void put_panels(
     sk_update_kind kind, const uint8_t *source, const float *values, int rank, int rows, float *scales, uint8_t *b
 ) {
-    size_t element = element_bytes(kind), stride = (size_t)rank;
+    size_t element = sk_update_element_bytes(kind), stride = (size_t)rank;
     float tops[SK_UPDATE_RANK_LIMIT] = {0}, inverses[SK_UPDATE_RANK_LIMIT];
     if (kind == SK_UPDATE_I8) {
         for (size_t o = 0; o < (size_t)rows; o++)
@@ -139,7 +135,7 @@ bool sk_pack_update(
     size_t b_count = (size_t)rank * (size_t)rows, widest = b_count > padded(columns) ? b_count : padded(columns);
     float *values = malloc((widest > 0 ? widest : 1) * 4);
     if (values == NULL) return false;
-    size_t a_row = padded(columns) * element_bytes(kind), stored_row = (size_t)columns * stored_bytes(a_type);
+    size_t a_row = padded(columns) * sk_update_element_bytes(kind), stored_row = (size_t)columns * stored_bytes(a_type);
     for (int r = 0; r < rank; r++) {
         scales[r] = scaling;
         if (a == NULL) continue;

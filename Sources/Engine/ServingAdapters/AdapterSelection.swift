@@ -29,7 +29,10 @@ public enum MajoritySignMethod: String, Sendable, Hashable, CaseIterable {
 
 /// What a request wants merged.
 public struct AdapterMerge: Sendable, Hashable {
-    /// At least one id.
+    /// Most adapters that become one.
+    public static let memberLimit = 32
+
+    /// At least one id, at most ``memberLimit``.
     public var ids: [String]
     /// One a id.
     public var weights: [Double]

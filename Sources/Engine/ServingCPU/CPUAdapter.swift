@@ -39,8 +39,12 @@ public final class CPUAdapter: ResidentAdapter, @unchecked Sendable {
             for norm in parts.norms { norms[norm.slot] = CPUVector(norm.weight, offset: parts.normOffset) }
             embedding = try parts.embedding.map { change in
                 CPUEmbeddingChange(
-                    table: change.update.table.map(CPUEmbeddingTable.init),
-                    lowRank: change.update.lowRank,
+                    table: change.update.table.map { CPUEmbeddingTable($0.copied()) },
+                    lowRank: change.update.lowRank.map { lowRank in
+                        var copy = lowRank
+                        copy.loraA = lowRank.loraA.copied()
+                        return copy
+                    },
                     update: try zip(change.update.lowRank, embeddingForm).map { try writer.write(embedding: $0, $1) })
             }
         } catch {
@@ -76,7 +80,7 @@ public final class CPUAdapter: ResidentAdapter, @unchecked Sendable {
 struct CPUEmbeddingChange {
     /// In place of the model's table.
     let table: CPUEmbeddingTable?
-    /// A (R, V) is read from the adapter's file, a column a token; B is packed in `update`.
+    /// A (R, V), read a column a token; B is packed in `update`.
     let lowRank: LowRankUpdate?
     let update: sk_update?
 }
@@ -232,6 +236,12 @@ private struct UpdateWriter {
 }
 
 extension StoredTensor {
+    /// The tensor in memory of its own, so that it keeps no file.
+    func copied() -> StoredTensor {
+        let storage = TensorStorage(byteCount: bytes.count) { $0.copyMemory(from: bytes) }
+        return StoredTensor(name: name, type: type, shape: shape, bytes: storage.bytes, owner: storage)
+    }
+
     /// All elements as float32.
     func floats() -> [Float] {
         [Float](unsafeUninitializedCapacity: rowCount * columnCount) { target, count in

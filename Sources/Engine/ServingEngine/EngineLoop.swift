@@ -122,10 +122,12 @@ final class EngineLoop {
                 rows.rowCount == plan.batch.logitTokenIndices.count
             else { throw StepError.unexpectedRows(rows.rowCount, rows.vocabularyCount) }
             statistics.computedTokenCount += plan.batch.tokenIDs.count
+            statistics.hasFailedLately = false
             hiddenRowCount = plan.batch.hiddenTokenIndices.count
             carryOut(plan, rows)
         } catch {
             statistics.failedStepCount += 1
+            statistics.hasFailedLately = true
             let serials = Set(plan.runs.compactMap { samples[$0.sequenceID]?.active.submission.serial })
             for serial in serials.sorted() { end(serial, .failed(String(describing: error))) }
         }

@@ -14,6 +14,8 @@ public struct EngineStatistics: Sendable, Equatable {
     public var stepCount = 0
     /// Steps in which the model failed.
     public var failedStepCount = 0
+    /// Whether the last step failed.
+    public var hasFailedLately = false
     /// Tokens computed by the model, recomputed ones counted again.
     public var computedTokenCount = 0
     /// Tokens generated.

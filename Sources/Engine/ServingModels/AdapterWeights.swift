@@ -34,7 +34,8 @@ public struct DecoderLayerUpdate: Sendable {
 }
 
 /// An adapter as its files describe it, by role in the model that it changes: shapes fit the model, and rows are in the
-/// model's own order. Made by ServingAdapters, uploaded to a backend by ``DecoderAdapter``.
+/// model's own order. Made by ServingAdapters, uploaded to a backend as
+/// `AdapterParts`.
 public struct AdapterWeights: Sendable {
     /// The token embeddings.
     public var embedding: EmbeddingUpdate?

@@ -88,7 +88,8 @@ struct EngineServeCommand: AsyncParsableCommand {
             host: host, port: port, apiKey: key, baseModelIDs: [loaded.name, loaded.path],
             adapterSource: adapters.defaultSource)
         if let reference = model.model { configuration.baseModelIDs.insert(reference) }
-        configuration.adapterIDs = { locator.knownIDs() }
+        let source = adapters.defaultSource
+        configuration.adapterIDs = { locator.knownIDs(of: source) }
         configuration.maxConcurrentRequests = maxConcurrentRequests
         configuration.maxBatchSize = maxBatchSize
         configuration.maxBodyBytes = maxBodySize.bytes

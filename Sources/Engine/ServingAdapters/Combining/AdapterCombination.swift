@@ -47,6 +47,9 @@ extension AdapterMerge {
     public func validate(loraxCompatible: Bool = false) throws(AdapterError) {
         func invalid(_ message: String) -> AdapterError { AdapterError(.invalidRequest, message) }
         guard !ids.isEmpty else { throw invalid("merged adapters: at least one id is needed") }
+        guard ids.count <= Self.memberLimit else {
+            throw invalid("merged adapters: \(ids.count) ids; at most \(Self.memberLimit) are merged")
+        }
         if let id = ids.first(where: \.isEmpty) { throw invalid("merged adapters: id \"\(id)\" is empty") }
         guard ids.count == weights.count else {
             throw invalid("merged adapters: \(ids.count) ids need as many weights, found \(weights.count)")

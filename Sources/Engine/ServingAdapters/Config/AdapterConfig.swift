@@ -71,6 +71,7 @@ public struct AdapterConfig: Sendable, Equatable {
         let reader = AdapterConfigReader(object: object)
         try reader.checkType()
         try reader.checkKnown()
+        try reader.checkBeginning()
         rank = try reader.requiredRank()
         alpha = try reader.requiredAlpha()
         targets = try reader.targets()

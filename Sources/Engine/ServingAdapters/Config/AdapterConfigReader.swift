@@ -29,6 +29,9 @@ struct AdapterConfigReader {
         }
     }
 
+    /// Most entries of `rank_pattern` and of `alpha_pattern`; each is matched against each module.
+    private static let exceptionLimit = 4096
+
     /// What each field that is set but not applied does.
     private static let unsupported: [String: String] = [
         "trainable_token_indices": "trained single tokens", "alora_invocation_tokens": "is an activated LoRA",
@@ -47,6 +50,21 @@ struct AdapterConfigReader {
         "qalora_group_size", "r", "rank_pattern", "revision", "runtime_config", "target_modules", "task_type",
         "use_dora", "use_rslora", "velora_config", "unsloth_fixed",
     ]
+
+    /// Ways to begin training that leave the model's own weights as they are.
+    private static let plainBeginnings: Set<String> = ["gaussian", "eva", "orthogonal"]
+
+    /// Refuses adapters that were trained on weights other than the model's: PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA take a part
+    /// out of the base when training begins, and PEFT does so again when it loads them.
+    func checkBeginning() throws(AdapterError) {
+        guard let value = value("init_lora_weights"), let name = value.stringValue,
+            !Self.plainBeginnings.contains(name.lowercased())
+        else { return }
+        throw AdapterError(
+            .unsupported,
+            "\(AdapterConfig.fileName): init_lora_weights is \(Self.shown(name)): the adapter belongs to a changed base, which is "
+                + "not applied (save it with PEFT's path_initial_model_for_weight_conversion)")
+    }
 
     /// Whether a value asks for something.
     static func isSet(_ value: JSONValue) -> Bool {
@@ -156,6 +174,12 @@ struct AdapterConfigReader {
         guard let value = value(name) else { return [] }
         guard let members = value.objectValue else {
             throw invalid(name, "an object with a value a module name", value)
+        }
+        guard members.keys.count <= Self.exceptionLimit else {
+            throw AdapterError(
+                .unsupported,
+                "\(AdapterConfig.fileName): \(Self.shown(name)) has \(members.keys.count) entries; at most "
+                    + "\(Self.exceptionLimit) are read")
         }
         var exceptions: [AdapterConfig.Exception<Value>] = []
         for (key, value) in members.members {

@@ -19,6 +19,8 @@ struct ModulePattern: Sendable, Equatable {
     private let program: [Instruction]
 
     private static let sizeLimit = 4000
+    /// Parts that are compiled, those among them that add nothing to the program: repeats of repeats of nothing are many.
+    private static let stepLimit = 20_000
 
     /// Compiles a pattern; nil where it uses syntax that is not known here, or is too large.
     init?(_ source: String) {
@@ -26,51 +28,58 @@ struct ModulePattern: Sendable, Equatable {
         guard let node = parser.parse() else { return nil }
         self.source = source
         var program: [Instruction] = []
-        guard Self.compile(node, into: &program) else { return nil }
+        var steps = 0
+        guard Self.compile(node, into: &program, &steps) else { return nil }
         program.append(.accept)
         self.program = program
     }
 
-    private static func compile(_ node: ModulePatternNode, into program: inout [Instruction]) -> Bool {
-        guard program.count < sizeLimit else { return false }
+    private static func compile(
+        _ node: ModulePatternNode, into program: inout [Instruction], _ steps: inout Int
+    ) -> Bool {
+        steps += 1
+        guard program.count < sizeLimit, steps < stepLimit else { return false }
         switch node {
         case .byte(let set): program.append(.byte(set))
         case .start: program.append(.start)
         case .end: program.append(.end)
-        case .sequence(let parts): return parts.allSatisfy { compile($0, into: &program) }
-        case .alternatives(let parts): return compile(alternatives: parts, into: &program)
+        case .sequence(let parts):
+            for part in parts { guard compile(part, into: &program, &steps) else { return false } }
+        case .alternatives(let parts): return compile(alternatives: parts, into: &program, &steps)
         case .repeated(let part, let least, let most):
-            for _ in 0..<least { guard compile(part, into: &program) else { return false } }
-            guard let most else { return compile(loop: part, into: &program) }
+            for _ in 0..<least { guard compile(part, into: &program, &steps) else { return false } }
+            guard let most else { return compile(loop: part, into: &program, &steps) }
             var skips: [Int] = []
             for _ in least..<max(most, least) {
                 skips.append(program.count)
                 program.append(.jump(0))
-                guard compile(part, into: &program) else { return false }
+                guard compile(part, into: &program, &steps) else { return false }
             }
             for skip in skips { program[skip] = .split(skip + 1, program.count) }
         }
         return true
     }
 
-    private static func compile(loop part: ModulePatternNode, into program: inout [Instruction]) -> Bool {
+    private static func compile(
+        loop part: ModulePatternNode, into program: inout [Instruction], _ steps: inout Int
+    ) -> Bool {
         let head = program.count
         program.append(.jump(0))
-        guard compile(part, into: &program) else { return false }
+        guard compile(part, into: &program, &steps) else { return false }
         program.append(.jump(head))
         program[head] = .split(head + 1, program.count)
         return true
     }
 
     private static func compile(
-        alternatives parts: [ModulePatternNode], into program: inout [Instruction]
+        alternatives parts: [ModulePatternNode], into program: inout [Instruction], _ steps: inout Int
     ) -> Bool {
         var exits: [Int] = []
         for (index, part) in parts.enumerated() {
             let head = program.count
             let isLast = index == parts.count - 1
             if !isLast { program.append(.jump(0)) }
-            guard compile(part, into: &program) else { return false }
+            guard compile(part, into: &program, &steps) else { return false }
             guard !isLast else { break }
             exits.append(program.count)
             program.append(.jump(0))

@@ -15,6 +15,9 @@ public struct AdapterFingerprint: Sendable, Hashable {
     let config: File
     let tensors: File
 
+    /// Bytes of the file of tensors.
+    public var tensorByteCount: Int { Int(tensors.byteCount) }
+
     /// Looks at a folder's files: two calls of `stat(2)`.
     ///
     /// - Throws: `notFound` where there is no folder, `invalidAdapter` where one of the files is not there.

@@ -48,12 +48,33 @@ public struct AdapterFolder: Sendable {
     private static let configLimit = 4 << 20
     private static let tensorsLimit = 64 << 30
 
-    /// Reads a folder. A file replaced meanwhile shows in ``fingerprint``, which is taken first.
+    /// Reads a folder. Files that are replaced meanwhile are read anew, so that config and tensors belong together.
     ///
+    /// - Parameter byteLimit: largest file of tensors that is read.
     /// - Throws: `notFound` where there is no folder; `invalidAdapter` for files that are missing, truncated, malformed
-    ///   or pickles; `unsupported` for adapters that would not be applied in full.
-    public init(path: String) throws(AdapterError) {
+    ///   or pickles; `unsupported` for adapters that would not be applied in full; `outOfMemory` beyond the limit;
+    ///   `unavailable` for files that change all the time.
+    public init(path: String, byteLimit: Int = .max) throws(AdapterError) {
+        for _ in 0..<Self.attemptLimit {
+            let folder = try AdapterFolder(reading: path, byteLimit: byteLimit)
+            if try AdapterFingerprint(folder: path) == folder.fingerprint {
+                self = folder
+                return
+            }
+        }
+        throw AdapterError(.unavailable, "the adapter's files change while they are read (try again)")
+    }
+
+    private static let attemptLimit = 3
+
+    private init(reading path: String, byteLimit: Int) throws(AdapterError) {
         fingerprint = try AdapterFingerprint(folder: path)
+        guard fingerprint.tensorByteCount <= byteLimit else {
+            throw AdapterError(
+                .outOfMemory,
+                "\(Self.tensorsFileName): has \(fingerprint.tensorByteCount >> 20) MiB, and at most \(byteLimit >> 20) MiB fit the "
+                    + "memory for adapters (raise --adapter-memory)")
+        }
         let configFile = try AdapterFile.read(path, AdapterConfig.fileName, limit: Self.configLimit)
         configObject = try Self.parse(configFile)
         config = try AdapterConfig(configObject)

@@ -18,8 +18,10 @@ struct MergedFolder {
         }
         let shards = try folder.openTensors()
         let (writer, result) = try tensors(shards)
-        let partial = path.utf8.last == UInt8(ascii: "/") ? String(path.dropLast()) + ".part" : path + ".part"
-        guard mkdir(partial, 0o755) == 0 || errno == EEXIST else { throw notWritten(partial) }
+        // A name of this process's own: nothing of an interrupted merge gets into the result.
+        let stem = path.utf8.last == UInt8(ascii: "/") ? String(path.dropLast()) : path
+        let partial = "\(stem).part-\(getpid())"
+        guard mkdir(partial, 0o755) == 0 else { throw notWritten(partial) }
         try copyOthers(to: partial)
         try writeText(config().text(style: .pretty) + "\n", to: AdapterFile.join(partial, "config.json"))
         try writer.write(to: AdapterFile.join(partial, "model.safetensors"))

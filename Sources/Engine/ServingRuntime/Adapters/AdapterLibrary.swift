@@ -48,7 +48,8 @@ public final class AdapterLibrary: Sendable {
         var host: HostAdapters
         /// Loads under way; who asks for the same waits for it.
         var loads: [AdapterKey: Load] = [:]
-        var reads: [String: Broadcast<Result<AdapterFolder, AdapterError>>] = [:]
+        /// Reads under way, by what is read.
+        var reads: [Place: Broadcast<Result<AdapterFolder, AdapterError>>] = [:]
         var turns: [AdapterShelf.Ticket: Broadcast<Void>] = [:]
         var statistics = AdapterStatistics()
     }
@@ -57,6 +58,10 @@ public final class AdapterLibrary: Sendable {
     private let model: ModelDescription
     private let uploader: any AdapterUploading
     private let threads = LoaderThreads()
+    /// Bounds what is being read and prepared; a folder's bytes count from before it is read until it is on the device.
+    private let gate: LoadGate
+    /// Largest file that is read.
+    private let fileByteLimit: Int
     private let state: Mutex<State>
     private let clock = ContinuousClock()
     private let origin: ContinuousClock.Instant
@@ -66,11 +71,15 @@ public final class AdapterLibrary: Sendable {
         self.model = model
         self.uploader = uploader
         origin = clock.now
+        let deviceBytes = options.deviceBytes ?? PhysicalMemory.bytes / 8
+        let hostBytes = options.hostBytes ?? PhysicalMemory.bytes / 16
+        gate = LoadGate(capacity: hostBytes)
+        // A file in float32 takes up to four times what its updates of quantised layers take on the device.
+        fileByteLimit = deviceBytes.multipliedReportingOverflow(by: 4).overflow ? .max : 4 * deviceBytes
         state = Mutex(
             State(
-                shelf: AdapterShelf(
-                    capacity: options.deviceBytes ?? PhysicalMemory.bytes / 8, cycleTime: options.cycleTime),
-                host: HostAdapters(capacity: options.hostBytes ?? PhysicalMemory.bytes / 16)))
+                shelf: AdapterShelf(capacity: deviceBytes, cycleTime: options.cycleTime),
+                host: HostAdapters(capacity: hostBytes)))
     }
 
     /// Loads an adapter that stays on the device for good. The others share the room that is left: one that could only wait for
@@ -87,27 +96,55 @@ public final class AdapterLibrary: Sendable {
     /// task gives up the wait with `.cancelled`; the load goes on for the others.
     public func acquire(_ selection: AdapterSelection) async throws(AdapterError) -> AdapterLease {
         let start = clock.now
-        let folders = try await folders(of: selection)
-        let key = Self.key(selection, folders)
+        let places = try await places(of: selection)
+        if let (key, adapter) = resident(selection, places) { return lease(key, selection, adapter, since: start) }
+        guard let pass = await gate.enter(places.reduce(0) { $0 + $1.fingerprint.tensorByteCount }) else {
+            throw Self.cancelled
+        }
+        defer { withExtendedLifetime(pass) {} }
+        var folders: [AdapterFolder] = []
+        for place in places { folders.append(try await read(place)) }
+        let key = Self.key(selection, zip(places, folders).map { ($0.revision, $1.contentHash) })
         var isNext = false
         while true {
-            let answer = state.withLock { state in
-                let answer = state.shelf.take(key, now: clock.now - origin, isNext: isNext)
-                if case .wait(let ticket) = answer { state.turns[ticket] = Broadcast() }
-                if case .resident = answer { state.statistics.hitCount += 1 }
-                return answer
-            }
-            switch answer {
+            switch take(key, isNext: isNext) {
             case .wait(let ticket):
                 try await waitForTurn(ticket)
                 isNext = true
             case .resident(let adapter): return lease(key, selection, adapter, since: start)
             case .absent:
-                if let adapter = try await load(key, selection, folders.map(\.folder)) {
+                if let adapter = try await load(key, selection, folders) {
                     return lease(key, selection, adapter, since: start)
                 }
             }
         }
+    }
+
+    private func take(_ key: AdapterKey, isNext: Bool) -> AdapterShelf.Answer {
+        state.withLock { state in
+            let answer = state.shelf.take(key, now: clock.now - origin, isNext: isNext)
+            if case .wait(let ticket) = answer { state.turns[ticket] = Broadcast() }
+            if case .resident = answer { state.statistics.hitCount += 1 }
+            return answer
+        }
+    }
+
+    /// The adapter where it is on the device, nothing has to be read, and nobody comes first.
+    private func resident(_ selection: AdapterSelection, _ places: [Place]) -> (AdapterKey, any ResidentAdapter)? {
+        let contents = state.withLock { state in
+            places.map { ($0.revision, state.host.contentHash($0.folder, fingerprint: $0.fingerprint)) }
+        }
+        let known = contents.compactMap { revision, hash in hash.map { (revision, $0) } }
+        guard known.count == places.count else { return nil }
+        let key = Self.key(selection, known)
+        let adapter: (any ResidentAdapter)? = state.withLock { state in
+            guard state.shelf.waitingCount == 0 || state.shelf.isPinned(key),
+                case .resident(let adapter) = state.shelf.take(key, now: clock.now - origin, isNext: true)
+            else { return nil }
+            state.statistics.hitCount += 1
+            return adapter
+        }
+        return adapter.map { (key, $0) }
     }
 
     /// A lease on an adapter that the caller was counted as a user of.
@@ -136,43 +173,51 @@ public final class AdapterLibrary: Sendable {
 
     // MARK: The host's tier
 
-    private struct Member {
-        let location: AdapterLocation
-        let folder: AdapterFolder
+    /// A folder as it is right now.
+    private struct Place: Hashable {
+        let folder: String
+        let revision: String?
+        let fingerprint: AdapterFingerprint
     }
 
-    private func folders(of selection: AdapterSelection) async throws(AdapterError) -> [Member] {
+    private func places(of selection: AdapterSelection) async throws(AdapterError) -> [Place] {
         guard let locator = options.locator else {
             throw AdapterError(.unsupported, "this model is served without adapters")
         }
-        var members: [Member] = []
+        if case .merged(let merge) = selection.choice {
+            try merge.validate(loraxCompatible: options.isLoRAXCompatible)
+        }
+        var places: [Place] = []
         for id in selection.ids {
             let location = try await locator.locate(id, source: selection.source, token: selection.token)
-            members.append(Member(location: location, folder: try await read(location.folder)))
+            places.append(
+                Place(
+                    folder: location.folder, revision: location.revision,
+                    fingerprint: try AdapterFingerprint(folder: location.folder)))
         }
-        return members
+        return places
     }
 
     /// Reads a folder, or finds that it was read and has not changed since.
-    private func read(_ path: String) async throws(AdapterError) -> AdapterFolder {
-        let fingerprint = try AdapterFingerprint(folder: path)
+    private func read(_ place: Place) async throws(AdapterError) -> AdapterFolder {
+        let path = place.folder
         let (known, read, isFirst) = state.withLock { state in
-            if let folder = state.host.find(path, fingerprint: fingerprint) {
+            if let folder = state.host.find(path, fingerprint: place.fingerprint) {
                 return (folder as AdapterFolder?, Broadcast<Result<AdapterFolder, AdapterError>>(), false)
             }
-            if let read = state.reads[path] { return (nil, read, false) }
+            if let read = state.reads[place] { return (nil, read, false) }
             let read = Broadcast<Result<AdapterFolder, AdapterError>>()
-            state.reads[path] = read
+            state.reads[place] = read
             return (nil, read, true)
         }
         if let known { return known }
         if isFirst {
             Task.detached { [self] in
-                let result: Result<AdapterFolder, AdapterError> = await threads.run {
-                    Result { () throws(AdapterError) in try AdapterFolder(path: path) }
+                let result: Result<AdapterFolder, AdapterError> = await threads.run { [fileByteLimit] in
+                    Result { () throws(AdapterError) in try AdapterFolder(path: path, byteLimit: fileByteLimit) }
                 }
                 state.withLock { state in
-                    state.reads[path] = nil
+                    state.reads[place] = nil
                     if case .success(let folder) = result { state.host.keep(folder, path: path) }
                 }
                 read.send(result)
@@ -310,7 +355,9 @@ public final class AdapterLibrary: Sendable {
     private static var cancelled: AdapterError { AdapterError(.cancelled, "the request was cancelled") }
 
     /// Source, tenant, ids, revisions, contents, and how they are merged.
-    private static func key(_ selection: AdapterSelection, _ members: [Member]) -> AdapterKey {
+    private static func key(
+        _ selection: AdapterSelection, _ members: [(revision: String?, contentHash: AdapterContentHash)]
+    ) -> AdapterKey {
         var text = selection.source.rawValue
         if selection.source == .hub, let token = selection.token {
             // Hashed with this process's own key: the token itself is in no key that may be printed.
@@ -319,7 +366,7 @@ public final class AdapterLibrary: Sendable {
             text += "/\(String(UInt(bitPattern: hasher.finalize()), radix: 16))"
         }
         for (id, member) in zip(selection.ids, members) {
-            text += "|\(id)@\(member.location.revision ?? "")#\(member.folder.contentHash)"
+            text += "|\(id)@\(member.revision ?? "")#\(member.contentHash)"
         }
         if case .merged(let merge) = selection.choice {
             text += "|\(merge.strategy.rawValue),\(merge.weights),\(merge.density),\(merge.majoritySignMethod.rawValue)"

@@ -53,7 +53,7 @@ struct AdapterShelf {
     /// Asks for an adapter. `isNext` says that the caller has waited for its turn.
     mutating func take(_ key: AdapterKey, now: Duration, isNext: Bool) -> Answer {
         guard var entry = entries[key] else { return .absent }
-        if !isNext, !line.isEmpty, now - entry.since > cycleTime { return .wait(enqueue(bytes: 0)) }
+        if !isNext, !entry.isPinned, !line.isEmpty, now - entry.since > cycleTime { return .wait(enqueue(bytes: 0)) }
         clock += 1
         entry.lastUse = clock
         entry.userCount += 1
@@ -94,6 +94,9 @@ struct AdapterShelf {
 
     /// Takes somebody out of the line.
     mutating func leave(_ ticket: Ticket) { line.removeAll { $0.ticket == ticket } }
+
+    /// Whether an adapter is there for good.
+    func isPinned(_ key: AdapterKey) -> Bool { entries[key]?.isPinned ?? false }
 
     /// Whether an adapter is there.
     func holds(_ key: AdapterKey) -> Bool { entries[key] != nil }

@@ -7,7 +7,14 @@ struct HostAdapters {
         var lastUse: UInt64
     }
 
+    /// What stood in files that need not be in memory any more.
+    private struct Identity {
+        let fingerprint: AdapterFingerprint
+        let contentHash: AdapterContentHash
+    }
+
     private var entries: [String: Entry] = [:]
+    private var identities: [String: Identity] = [:]
     private let capacity: Int
     private var clock: UInt64 = 0
     private(set) var bytes = 0
@@ -28,9 +35,17 @@ struct HostAdapters {
         return entry.folder
     }
 
+    /// What stands in a folder's files, if they are still those that were read.
+    func contentHash(_ path: String, fingerprint: AdapterFingerprint) -> AdapterContentHash? {
+        identities[path].flatMap { $0.fingerprint == fingerprint ? $0.contentHash : nil }
+    }
+
     /// Keeps an adapter, and drops those that were not used for longest where there is no room for all.
     mutating func keep(_ folder: AdapterFolder, path: String) {
         remove(path)
+        // Small, and soon there again: when there are many they start anew.
+        if identities.count >= Self.identityLimit { identities = [:] }
+        identities[path] = Identity(fingerprint: folder.fingerprint, contentHash: folder.contentHash)
         guard folder.byteCount <= capacity else { return }
         while bytes + folder.byteCount > capacity,
             let oldest = entries.min(by: { $0.value.lastUse < $1.value.lastUse })
@@ -41,6 +56,8 @@ struct HostAdapters {
         entries[path] = Entry(folder: folder, lastUse: clock)
         bytes += folder.byteCount
     }
+
+    private static let identityLimit = 16_384
 
     private mutating func remove(_ path: String) {
         if let entry = entries.removeValue(forKey: path) { bytes -= entry.folder.byteCount }

@@ -1,27 +1,46 @@
 import Dispatch
 import Synchronization
 
-/// A few threads for work that reads files and computes, so that it never occupies the threads of asynchronous tasks.
+/// A few threads for work that reads files and computes, so that it never occupies the threads of asynchronous tasks. Jobs are
+/// taken in order of arrival by whichever thread is free.
 final class LoaderThreads: Sendable {
-    private let queues: [DispatchQueue]
-    private let loads: Mutex<[Int]>
-
-    /// So many loads run beside each other.
-    init(count: Int = 4) {
-        queues = (0..<count).map { DispatchQueue(label: "pbctl.adapter-loader.\($0)", qos: .userInitiated) }
-        loads = Mutex(Array(repeating: 0, count: count))
+    private struct State {
+        var jobs: [@Sendable () -> Void] = []
+        var idle: [Int]
     }
 
-    /// Runs `body` on the least busy thread.
+    private let queues: [DispatchQueue]
+    private let state: Mutex<State>
+
+    /// So many jobs run beside each other.
+    init(count: Int = 4) {
+        queues = (0..<count).map { DispatchQueue(label: "pbctl.adapter-loader.\($0)", qos: .userInitiated) }
+        state = Mutex(State(idle: Array(0..<count)))
+    }
+
+    /// Runs `body` on one of the threads.
     func run<Value: Sendable>(_ body: @escaping @Sendable () -> Value) async -> Value {
-        let index = loads.withLock { loads in
-            let index = loads.indices.min { loads[$0] < loads[$1] } ?? 0
-            loads[index] += 1
-            return index
+        await withCheckedContinuation { continuation in
+            let thread = state.withLock { state in
+                state.jobs.append { continuation.resume(returning: body()) }
+                return state.idle.popLast()
+            }
+            if let thread { queues[thread].async { [self] in work(thread) } }
         }
-        defer { loads.withLock { $0[index] -= 1 } }
-        return await withCheckedContinuation { continuation in
-            queues[index].async { continuation.resume(returning: body()) }
+    }
+
+    /// Takes jobs until there are none.
+    private func work(_ thread: Int) {
+        while true {
+            let job: (@Sendable () -> Void)? = state.withLock { state in
+                guard !state.jobs.isEmpty else {
+                    state.idle.append(thread)
+                    return nil
+                }
+                return state.jobs.removeFirst()
+            }
+            guard let job else { return }
+            job()
         }
     }
 }
