@@ -76,15 +76,53 @@ let control: [Target] = [
         ]),
 ]
 
+let hummingbirdServer: [Target.Dependency] = [
+    hummingbird, .product(name: "HTTPTypes", package: "swift-http-types"),
+    .product(name: "HummingbirdCore", package: "hummingbird"), .product(name: "Logging", package: "swift-log"),
+    .product(name: "NIOCore", package: "swift-nio"),
+]
+
+/// Deployments: the control plane, its store, the gateway and what starts replicas. None of them imports the engine.
+let deployments: [Target] = [
+    target("Control", "Deployments", ["ServingJSON"]),
+    target("Control", "ReplicaLaunchers", ["BlockingThreads", "Deployments", "ServingJSON"]),
+    target(
+        "Control", "ControlStore",
+        ["Deployments", "ServingJSON", .product(name: "GRDB", package: "GRDB.swift")]),
+    target("Control", "ControlAPI", ["Deployments", "ServingJSON"]),
+    target(
+        "Control", "ControlPlane",
+        [
+            "ControlAPI", "ControlStore", "Deployments", "ReplicaLaunchers", "ServingJSON",
+            .product(name: "AsyncHTTPClient", package: "async-http-client"),
+        ] + hummingbirdServer),
+    target(
+        "Control", "Gateway",
+        [
+            "Deployments", "ServingJSON", .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+        ] + hummingbirdServer),
+    target(
+        "Control", "ControlServer",
+        [
+            "ControlAPI", "ControlPlane", "ControlStore", "Deployments", "Gateway", "ReplicaLaunchers", "ServingJSON",
+            .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            .product(name: "UnixSignals", package: "swift-service-lifecycle"),
+        ] + hummingbirdServer),
+]
+
 let commandLine: [Target] = [
+    target("CLI", "ControlClient", ["BlockingThreads", "CCurl", "ControlAPI", "Deployments", "ServingJSON"]),
     .target(name: "CReadline", path: "Sources/CLI/CReadline"),
     target("CLI", "Terminal", ["CReadline"]),
     target(
         "CLI", "Commands",
         [
-            argumentParser, "LoadGenerator", "ModelHub", "ReplicaServer", "ServingAdapters", "ServingChatTemplates",
+            argumentParser, "ControlAPI", "ControlClient", "ControlServer", "Deployments", "LoadGenerator", "ModelHub",
+            "ReplicaServer", "ServingAdapters", "ServingChatTemplates",
             "ServingCPU", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingRuntime",
-            "ServingTensors", "ServingTokenizers", "Terminal",
+            "ServingTensors", "ServingTokenizers", "Terminal", .product(name: "Yams", package: "Yams"),
         ]),
     .executableTarget(
         name: "pbctl", dependencies: ["Commands"], path: "Sources/CLI/pbctl", swiftSettings: swiftSettings),
@@ -127,6 +165,19 @@ let testing: [Target] = [
             .product(name: "HummingbirdTesting", package: "hummingbird"),
             .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         ]),
+    tests("DeploymentsTests", ["Deployments", "ServingJSON"]),
+    tests("ReplicaLaunchersTests", ["Deployments", "ReplicaLaunchers", "ServingJSON"]),
+    tests("ControlStoreTests", ["ControlStore", "Deployments", "ServingJSON"]),
+    tests("ControlAPITests", ["ControlAPI", "Deployments", "ServingJSON"]),
+    tests(
+        "ControlPlaneTests",
+        ["ControlAPI", "ControlPlane", "ControlStore", "Deployments", "ReplicaLaunchers", "ServingJSON"]),
+    tests(
+        "GatewayTests",
+        [
+            "Deployments", "Gateway", "ServingJSON", .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            .product(name: "HummingbirdTesting", package: "hummingbird"),
+        ] + hummingbirdServer),
     tests("TerminalTests", ["Terminal"]),
     tests(
         "CommandsTests",
@@ -143,6 +194,9 @@ let package = Package(
         .library(name: "ServingRuntime", targets: ["ServingRuntime"]),
     ],
     dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),
+        .package(url: "https://github.com/jpsim/Yams.git", from: "6.2.2"),
+        .package(url: "https://github.com/swift-server/async-http-client.git", from: "1.37.0"),
         .package(url: "https://github.com/apple/swift-argument-parser.git", from: "1.8.2"),
         .package(url: "https://github.com/apple/swift-crypto.git", from: "4.5.2"),
         .package(url: "https://github.com/apple/swift-http-types.git", from: "1.8.0"),
@@ -152,5 +206,5 @@ let package = Package(
         .package(url: "https://github.com/hummingbird-project/hummingbird.git", from: "2.28.1"),
         .package(url: "https://github.com/swift-server/swift-service-lifecycle.git", from: "2.13.0"),
     ],
-    targets: engine + control + commandLine + testing
+    targets: engine + control + deployments + commandLine + testing
 )

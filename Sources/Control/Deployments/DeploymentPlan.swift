@@ -1,0 +1,74 @@
+/// All that the state machine looks at.
+package struct DeploymentSituation: Sendable, Hashable {
+    package var spec: DeploymentSpec
+    package var memory: DeploymentMemory
+    /// The replicas there are, ended ones that were not forgotten among them.
+    package var replicas: [ReplicaObservation]
+    /// Replicas that the autoscaler asks for; ignored where the spec pins a number or wants none.
+    package var desiredReplicaCount: Int
+    /// Requests that wait at the gateway for a replica.
+    package var queuedRequestCount: Int
+    package var now: Timestamp
+
+    package init(
+        spec: DeploymentSpec, memory: DeploymentMemory = DeploymentMemory(), replicas: [ReplicaObservation] = [],
+        desiredReplicaCount: Int = 0, queuedRequestCount: Int = 0, now: Timestamp
+    ) {
+        self.spec = spec
+        self.memory = memory
+        self.replicas = replicas
+        self.desiredReplicaCount = desiredReplicaCount
+        self.queuedRequestCount = queuedRequestCount
+        self.now = now
+    }
+}
+
+/// What the state machine keeps from one look to the next; stored with the deployment.
+package struct DeploymentMemory: Sendable, Hashable {
+    /// Template that the failures below are of; others start afresh.
+    package var failingTemplateMark: String?
+    /// Starts and lives of replicas that failed in a row.
+    package var failureCount: Int
+    package var lastFailure: ReplicaExit?
+    /// Whether starting was given up until the owner changes or starts the deployment.
+    package var hasGivenUp: Bool
+    /// Whether a replica of this deployment was ever ready.
+    package var wasEverReady: Bool
+
+    package init() {
+        failureCount = 0
+        hasGivenUp = false
+        wasEverReady = false
+    }
+}
+
+/// What is to be done about a deployment, and how it stands.
+package struct DeploymentPlan: Sendable, Hashable {
+    package enum Action: Sendable, Hashable {
+        /// Start a replica of the spec's template.
+        case launch
+        /// Take a replica out of the gateway's routes, let it finish, end it.
+        case drain(ReplicaID, reason: String)
+        /// End a replica by force.
+        case kill(ReplicaID, reason: String)
+        /// Drop an ended replica; its exit goes into the history.
+        case forget(ReplicaID)
+        /// Nothing is left of a deleted deployment: file it away.
+        case retire
+    }
+
+    package var actions: [Action]
+    package var condition: DeploymentCondition
+    package var memory: DeploymentMemory
+    /// When to look again though nothing changed; nil where only a change matters.
+    package var nextCheck: Duration?
+
+    package init(
+        actions: [Action] = [], condition: DeploymentCondition, memory: DeploymentMemory, nextCheck: Duration? = nil
+    ) {
+        self.actions = actions
+        self.condition = condition
+        self.memory = memory
+        self.nextCheck = nextCheck
+    }
+}
