@@ -1,0 +1,85 @@
+package import Deployments
+package import ServingJSON
+
+/// One replica of a deployment as clients see it.
+package struct ReplicaView: WireView {
+    package static let noun = "replica"
+
+    package var id: String
+    /// ``ReplicaPhase/name``.
+    package var phase: String
+    /// How much of the model is loaded; nil where it is not loading.
+    package var percent: Int?
+    package var revision: Int
+    /// Whether it runs an earlier config and is to be replaced.
+    package var isOutdated: Bool
+    package var launchedAt: Timestamp
+    package var readyAt: Timestamp?
+    /// `host:port`; nil until it listens.
+    package var endpoint: String?
+    package var processID: Int?
+    /// Requests under way.
+    package var requests: Int
+    /// What it waits for or how it ended.
+    package var message: String
+
+    package init(id: String, phase: String, revision: Int, launchedAt: Timestamp) {
+        self.id = id
+        self.phase = phase
+        self.revision = revision
+        self.launchedAt = launchedAt
+        isOutdated = false
+        requests = 0
+        message = ""
+    }
+
+    package var json: JSONObject {
+        JSONObject([
+            ("id", .string(id)), ("phase", .string(phase)), ("percent", JSONValue(percent)),
+            ("revision", JSONValue(revision)), ("outdated", .bool(isOutdated)), ("launchedAt", JSONValue(launchedAt)),
+            ("readyAt", JSONValue(readyAt)), ("endpoint", JSONValue(endpoint)), ("pid", JSONValue(processID)),
+            ("requests", JSONValue(requests)), ("message", .string(message)),
+        ])
+    }
+
+    package init(_ json: JSONValue, at path: String) throws(WireFault) {
+        let fields = try WireFields(json, at: path)
+        id = try fields.text("id")
+        phase = try fields.text("phase")
+        percent = try fields.optionalCount("percent")
+        revision = try fields.optionalCount("revision") ?? 1
+        isOutdated = try fields.optionalFlag("outdated") ?? false
+        launchedAt = try fields.time("launchedAt")
+        readyAt = try fields.optionalTime("readyAt")
+        endpoint = try fields.optionalText("endpoint")
+        processID = try fields.optionalCount("pid")
+        requests = try fields.optionalCount("requests") ?? 0
+        message = try fields.optionalText("message") ?? ""
+    }
+}
+
+/// A line that a replica wrote.
+package struct LogLineView: WireView {
+    package static let noun = "line"
+
+    package var replica: String
+    package var at: Timestamp?
+    package var text: String
+
+    package init(replica: String, at: Timestamp?, text: String) {
+        self.replica = replica
+        self.at = at
+        self.text = text
+    }
+
+    package var json: JSONObject {
+        JSONObject([("replica", .string(replica)), ("at", JSONValue(at)), ("text", .string(text))])
+    }
+
+    package init(_ json: JSONValue, at path: String) throws(WireFault) {
+        let fields = try WireFields(json, at: path)
+        replica = try fields.text("replica")
+        at = try fields.optionalTime("at")
+        text = try fields.text("text")
+    }
+}
