@@ -13,7 +13,8 @@ package struct DeploymentName: Sendable, Hashable, Comparable, CustomStringConve
     package init(_ text: String) throws(Malformed) {
         let bytes = Array(text.utf8)
         func isLetterOrDigit(_ byte: UInt8) -> Bool {
-            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte) || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
+            (UInt8(ascii: "a")...UInt8(ascii: "z")).contains(byte)
+                || (UInt8(ascii: "0")...UInt8(ascii: "9")).contains(byte)
         }
         guard (1...63).contains(bytes.count), isLetterOrDigit(bytes[0]), isLetterOrDigit(bytes[bytes.count - 1]),
             bytes.allSatisfy({ isLetterOrDigit($0) || $0 == UInt8(ascii: "-") })

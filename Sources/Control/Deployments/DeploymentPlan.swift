@@ -23,25 +23,6 @@ package struct DeploymentSituation: Sendable, Hashable {
     }
 }
 
-/// What the state machine keeps from one look to the next; stored with the deployment.
-package struct DeploymentMemory: Sendable, Hashable {
-    /// Template that the failures below are of; others start afresh.
-    package var failingTemplateMark: String?
-    /// Starts and lives of replicas that failed in a row.
-    package var failureCount: Int
-    package var lastFailure: ReplicaExit?
-    /// Whether starting was given up until the owner changes or starts the deployment.
-    package var hasGivenUp: Bool
-    /// Whether a replica of this deployment was ever ready.
-    package var wasEverReady: Bool
-
-    package init() {
-        failureCount = 0
-        hasGivenUp = false
-        wasEverReady = false
-    }
-}
-
 /// What is to be done about a deployment, and how it stands.
 package struct DeploymentPlan: Sendable, Hashable {
     package enum Action: Sendable, Hashable {
