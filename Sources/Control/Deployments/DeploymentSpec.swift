@@ -59,14 +59,3 @@ package struct DeploymentSpec: Sendable, Hashable {
         return ReplicaTemplate(config: config, restartCount: restartCount)
     }
 }
-
-/// What all replicas of one state of a deployment have in common.
-package struct ReplicaTemplate: Sendable, Hashable {
-    package var config: DeploymentConfig
-    package var restartCount: Int
-
-    package init(config: DeploymentConfig, restartCount: Int) {
-        self.config = config
-        self.restartCount = restartCount
-    }
-}

@@ -65,6 +65,15 @@ struct EngineOptions: ParsableArguments {
                 + "and for many sequences a quarter of the memory).", valueName: "size"))
     var kvMemory: MemorySize?
 
+    @Option(
+        help: ArgumentHelp(
+            "Most tokens computed in one step; more is quicker with long prompts and takes memory (default: 512).",
+            valueName: "tokens"))
+    var maxBatchedTokens: Int?
+
+    @Flag(help: "Compute every prompt whole, also what an earlier one began with.")
+    var noPrefixCache = false
+
     @Flag(help: "Compute with float32 weights and cache, without quantisation of activations: slow and exact.")
     var float32 = false
 
@@ -76,11 +85,17 @@ struct EngineOptions: ParsableArguments {
             throw ValidationError("--threads \(threads): expected 1 to 1024")
         }
         if let context, context < 1 { throw ValidationError("--context \(context): expected at least 1") }
+        if let maxBatchedTokens, !(1...1 << 20).contains(maxBatchedTokens) {
+            throw ValidationError("--max-batched-tokens \(maxBatchedTokens): expected 1 to \(1 << 20)")
+        }
     }
 
     func localModelOptions() throws -> LocalModel.Options {
-        LocalModel.Options(
+        var options = LocalModel.Options(
             contextLength: context, threadCount: threads, float32: float32, keyValueBytes: kvMemory?.bytes)
+        if let maxBatchedTokens { options.maxBatchedTokens = maxBatchedTokens }
+        options.engine.usesPrefixCache = !noPrefixCache
+        return options
     }
 }
 
