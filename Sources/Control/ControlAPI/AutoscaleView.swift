@@ -1,4 +1,3 @@
-package import Deployments
 package import ServingJSON
 
 /// How the autoscaler sees a deployment.

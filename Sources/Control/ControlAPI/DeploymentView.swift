@@ -63,20 +63,33 @@ package struct DeploymentView: WireView {
     }
 
     package var json: JSONObject {
-        var object = JSONObject([
-            ("name", .string(name)), ("uuid", .string(uuid)), ("description", .string(description)),
-            ("type", .string(type)), ("status", .string(status.rawValue)), ("statusReason", .string(statusReason)),
-            ("statusMessage", .string(statusMessage)),
-            ("model", ["name": .string(model), "maxInputLength": JSONValue(maxInputLength)]),
-            ("accelerator", ["id": .string(accelerator)]), ("quantization", JSONValue(quantization)),
-            ("currentReplicas", JSONValue(currentReplicas)), ("desiredReplicas", JSONValue(desiredReplicas)),
-            ("pinnedReplicas", JSONValue(pinnedReplicas)), ("usesGuaranteedCapacity", .bool(usesGuaranteedCapacity)),
-            ("config", .object(config)), ("revision", JSONValue(revision)), ("generation", JSONValue(generation)),
-            ("createdAt", JSONValue(createdAt)), ("updatedAt", JSONValue(updatedAt)),
-            ("deletedAt", JSONValue(deletedAt)), ("notes", .array(notes.map { .object($0.json) })),
-            ("endpoint", .object(endpoint.json)), ("replicas", .array(replicas.map { .object($0.json) })),
-            ("load", .object(load.json)), ("figures", figures.map { .object($0.json) } ?? .null),
-        ])
+        // One by one: the type checker takes minutes for one literal of so many.
+        var object = JSONObject()
+        object["name"] = .string(name)
+        object["uuid"] = .string(uuid)
+        object["description"] = .string(description)
+        object["type"] = .string(type)
+        object["status"] = .string(status.rawValue)
+        object["statusReason"] = .string(statusReason)
+        object["statusMessage"] = .string(statusMessage)
+        object["model"] = ["name": .string(model), "maxInputLength": JSONValue(maxInputLength)]
+        object["accelerator"] = ["id": .string(accelerator)]
+        object["quantization"] = JSONValue(quantization)
+        object["currentReplicas"] = JSONValue(currentReplicas)
+        object["desiredReplicas"] = JSONValue(desiredReplicas)
+        object["pinnedReplicas"] = JSONValue(pinnedReplicas)
+        object["usesGuaranteedCapacity"] = .bool(usesGuaranteedCapacity)
+        object["config"] = .object(config)
+        object["revision"] = JSONValue(revision)
+        object["generation"] = JSONValue(generation)
+        object["createdAt"] = JSONValue(createdAt)
+        object["updatedAt"] = JSONValue(updatedAt)
+        object["deletedAt"] = JSONValue(deletedAt)
+        object["notes"] = .array(notes.map { .object($0.json) })
+        object["endpoint"] = .object(endpoint.json)
+        object["replicas"] = .array(replicas.map { .object($0.json) })
+        object["load"] = .object(load.json)
+        object["figures"] = figures.map { .object($0.json) } ?? .null
         if let replicasBefore { object["before"] = ["replicas": JSONValue(replicasBefore)] }
         return object
     }

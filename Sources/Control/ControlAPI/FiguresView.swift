@@ -30,14 +30,17 @@ package struct FiguresView: WireView {
 
     package var json: JSONObject {
         let counts = requests.sorted { $0.key < $1.key }.map { ($0.key, JSONValue($0.value)) }
-        return JSONObject([
-            ("requestsPerSecond", JSONValue(requestsPerSecond)),
-            ("generatedTokensPerSecond", JSONValue(generatedTokensPerSecond)),
-            ("inferenceTime", .object(inferenceTime.json)), ("queueDuration", .object(queueDuration.json)),
-            ("replicas", JSONValue(replicas)), ("utilization", JSONValue(utilization)),
-            ("timeToFirstToken", .object(timeToFirstToken.json)), ("interToken", .object(interToken.json)),
-            ("requests", .object(JSONObject(counts))),
-        ])
+        var object = JSONObject()
+        object["requestsPerSecond"] = .number(requestsPerSecond)
+        object["generatedTokensPerSecond"] = .number(generatedTokensPerSecond)
+        object["inferenceTime"] = .object(inferenceTime.json)
+        object["queueDuration"] = .object(queueDuration.json)
+        object["replicas"] = .number(replicas)
+        object["utilization"] = JSONValue(utilization)
+        object["timeToFirstToken"] = .object(timeToFirstToken.json)
+        object["interToken"] = .object(interToken.json)
+        object["requests"] = .object(JSONObject(counts))
+        return object
     }
 
     package init(_ json: JSONValue, at path: String) throws(WireFault) {

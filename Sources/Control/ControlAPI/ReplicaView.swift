@@ -34,12 +34,19 @@ package struct ReplicaView: WireView {
     }
 
     package var json: JSONObject {
-        JSONObject([
-            ("id", .string(id)), ("phase", .string(phase)), ("percent", JSONValue(percent)),
-            ("revision", JSONValue(revision)), ("outdated", .bool(isOutdated)), ("launchedAt", JSONValue(launchedAt)),
-            ("readyAt", JSONValue(readyAt)), ("endpoint", JSONValue(endpoint)), ("pid", JSONValue(processID)),
-            ("requests", JSONValue(requests)), ("message", .string(message)),
-        ])
+        var object = JSONObject()
+        object["id"] = .string(id)
+        object["phase"] = .string(phase)
+        object["percent"] = JSONValue(percent)
+        object["revision"] = JSONValue(revision)
+        object["outdated"] = .bool(isOutdated)
+        object["launchedAt"] = JSONValue(launchedAt)
+        object["readyAt"] = JSONValue(readyAt)
+        object["endpoint"] = JSONValue(endpoint)
+        object["pid"] = JSONValue(processID)
+        object["requests"] = JSONValue(requests)
+        object["message"] = .string(message)
+        return object
     }
 
     package init(_ json: JSONValue, at path: String) throws(WireFault) {
