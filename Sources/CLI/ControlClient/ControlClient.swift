@@ -114,8 +114,8 @@ package struct ControlClient: Sendable {
         let path = HTTPCall.path(
             "/api/v1/deployments/\(name)/metrics",
             [
-                ("since", "\(max(1, since.components.seconds))"), ("step", step.map { "\(max(1, $0.components.seconds))" }),
-                ("adapter", adapter),
+                ("since", "\(max(1, since.components.seconds))"),
+                ("step", step.map { "\(max(1, $0.components.seconds))" }), ("adapter", adapter),
             ])
         return try await list(HTTPCall(.get, path))
     }
