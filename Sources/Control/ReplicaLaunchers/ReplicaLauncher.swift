@@ -125,6 +125,8 @@ package struct LaunchedReplica: Sendable, Hashable {
         self.endpoint = endpoint
         self.processID = processID
     }
+
+    package var hasEnded: Bool { if case .ended = state { true } else { false } }
 }
 
 /// Which part of a log is wanted.
