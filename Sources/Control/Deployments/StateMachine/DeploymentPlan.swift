@@ -1,4 +1,5 @@
-/// All that the state machine looks at.
+/// All that the state machine looks at. Replicas that were launched are among ``replicas`` from the moment of the launch on,
+/// as `starting`, also before their launcher tells of them.
 package struct DeploymentSituation: Sendable, Hashable {
     package var spec: DeploymentSpec
     package var memory: DeploymentMemory
@@ -9,6 +10,8 @@ package struct DeploymentSituation: Sendable, Hashable {
     /// Requests that wait at the gateway for a replica.
     package var queuedRequestCount: Int
     package var now: Timestamp
+    /// The mark of the spec's template, where the caller has it at hand; else it is worked out.
+    package var templateMark: String?
 
     package init(
         spec: DeploymentSpec, memory: DeploymentMemory = DeploymentMemory(), replicas: [ReplicaObservation] = [],
@@ -43,6 +46,9 @@ package struct DeploymentPlan: Sendable, Hashable {
     package var memory: DeploymentMemory
     /// When to look again though nothing changed; nil where only a change matters.
     package var nextCheck: Duration?
+
+    /// Whether there is nothing to do.
+    package var isIdle: Bool { actions.isEmpty }
 
     package init(
         actions: [Action] = [], condition: DeploymentCondition, memory: DeploymentMemory, nextCheck: Duration? = nil

@@ -11,8 +11,9 @@ extension DeploymentMemory {
         if hasGivenUp { object["hasGivenUp"] = true }
         if wasEverReady { object["wasEverReady"] = true }
         var notes = JSONObject()
-        for (id, note) in replicas.sorted(by: { $0.key < $1.key }) where !note.storedJSON.isEmpty {
-            notes[id.text] = .object(note.storedJSON)
+        for (id, note) in replicas.sorted(by: { $0.key < $1.key }) {
+            let members = note.storedJSON
+            if !members.isEmpty { notes[id.text] = .object(members) }
         }
         if !notes.isEmpty { object["replicas"] = .object(notes) }
         return object
@@ -41,6 +42,8 @@ extension ReplicaNote {
         var object = JSONObject()
         if let ending { object["ending"] = .string(ending.rawValue) }
         if let endingSince { object["since"] = .integer(endingSince.milliseconds) }
+        if let askedAt { object["askedAt"] = .integer(askedAt.milliseconds) }
+        if isKilled { object["isKilled"] = true }
         if isExitCounted { object["isExitCounted"] = true }
         return object
     }
@@ -48,8 +51,11 @@ extension ReplicaNote {
     fileprivate init(stored value: JSONValue) throws(StoredFormError) {
         let form = try StoredForm(value, path: "memory.replicas")
         // A kind of ending that a later version made up is at least an ending.
-        self.init(ending: try form.optionalText("ending").map { Ending(rawValue: $0) ?? .drain })
+        self.init()
+        ending = try form.optionalText("ending").map { Ending(rawValue: $0) ?? .drain }
         endingSince = try form.optionalInteger("since").map { Timestamp(milliseconds: Int64($0)) }
+        askedAt = try form.optionalInteger("askedAt").map { Timestamp(milliseconds: Int64($0)) }
+        isKilled = try form.flag("isKilled")
         isExitCounted = try form.flag("isExitCounted")
     }
 }

@@ -21,7 +21,7 @@ package struct DeploymentMemory: Sendable, Hashable {
         replicas = [:]
     }
 
-    /// Starts afresh: nothing failed.
+    /// Starts afresh, as if nothing had failed. For a deployment that its owner starts again without having changed it.
     package mutating func clearFailures() {
         failingTemplateMark = nil
         failureCount = 0
@@ -44,20 +44,20 @@ package struct ReplicaNote: Sendable, Hashable {
     }
 
     package var ending: Ending?
-    /// When it was asked to end.
+    /// When it was first asked to end.
     package var endingSince: Timestamp?
+    /// When it was last asked, by draining or by force; it is asked again where nothing comes of it.
+    package var askedAt: Timestamp?
+    /// Whether it was to be ended by force.
+    package var isKilled: Bool
     /// How far it had got with loading, and when it was first seen there; not stored.
     package var percent: Int?
     package var progressAt: Timestamp?
     /// Whether its exit was dealt with, though it is not forgotten yet.
     package var isExitCounted: Bool
 
-    package init(ending: Ending? = nil, endingSince: Timestamp? = nil) {
-        self.ending = ending
-        self.endingSince = endingSince
+    package init() {
+        isKilled = false
         isExitCounted = false
     }
-
-    /// Whether there is nothing to remember.
-    var isEmpty: Bool { self == ReplicaNote() }
 }
