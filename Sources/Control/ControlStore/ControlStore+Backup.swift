@@ -26,8 +26,8 @@ extension ControlStore {
         return try result.get()
     }
 
-    /// Makes a copy in the background. That it can't be made shows in the age of the last one only: a start must not fail
-    /// for it.
+    /// Makes a copy in the background. That it can't be made shows in the age of the last one only: a start must not
+    /// fail for it.
     func startBackup() {
         copying.async { [files] in _ = try? Self.copy(files) }
     }

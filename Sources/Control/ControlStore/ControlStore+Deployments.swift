@@ -40,7 +40,8 @@ extension ControlStore {
         }
     }
 
-    /// The error for a row whose value can't be read: somebody edited it, or a later pbctl wrote it in a form of its own.
+    /// The error for a row whose value can't be read: somebody edited it, or a later pbctl wrote it in a form of its
+    /// own.
     func unreadable(_ what: String, _ error: any Error) -> StoreError {
         StoreError(
             .corrupt, "\(files.database): can't read \(what): \(error); mend that row with sqlite3, or restore a copy",
@@ -78,7 +79,8 @@ extension ControlStore {
     ///   - spec: the spec with its new generation.
     ///   - expectedGeneration: the generation that was changed.
     ///   - cause: what made the revision (`updated`, `rolled back to 3`).
-    /// - Throws: `.conflict` where the stored spec is of another generation, `.notFound` where there is none or it is history.
+    /// - Throws: `.conflict` where the stored spec is of another generation, `.notFound` where there is none or it is
+    ///   history.
     package func update(
         _ spec: DeploymentSpec, expectedGeneration: Int, cause: String, events: [DeploymentEvent] = []
     ) async throws(StoreError) {
@@ -112,8 +114,8 @@ extension ControlStore {
         }
     }
 
-    /// Makes a deployment history: it keeps its row, events and replicas, and its name is free again. Repeating it changes
-    /// nothing.
+    /// Makes a deployment history: it keeps its row, events and replicas, and its name is free again. Repeating it
+    /// changes nothing.
     /// - Throws: `.notFound` where there never was one of that id.
     package func retire(_ id: String, at: Timestamp, event: DeploymentEvent? = nil) async throws(StoreError) {
         try await change("file away deployment \(id)") { [self] database in
@@ -151,8 +153,8 @@ extension ControlStore {
 
     /// Writes progress of many deployments, events and replicas in one transaction. Specs are left as they are.
     ///
-    /// What is of a deployment that isn't there or, but for events and replicas, is history is passed over: it was deleted
-    /// while this was on its way, and must not hold up the others.
+    /// What is of a deployment that isn't there or, but for events and replicas, is history is passed over: it was
+    /// deleted while this was on its way, and must not hold up the others.
     package func saveProgress(
         _ progress: [DeploymentProgress], events: [DeploymentEvent] = [], replicas: [ReplicaRecord] = []
     ) async throws(StoreError) {

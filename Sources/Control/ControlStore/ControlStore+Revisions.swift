@@ -3,7 +3,8 @@ import GRDB
 import ServingJSON
 
 extension ControlStore {
-    /// The configs that a deployment had, oldest first; the oldest beyond ``StoreLimits/revisionsPerDeployment`` are gone.
+    /// The configs that a deployment had, oldest first; the oldest beyond ``StoreLimits/revisionsPerDeployment`` are
+    /// gone.
     package func revisions(of id: String) async throws(StoreError) -> [DeploymentRevision] {
         try await read("read the revisions of \(id)") { [self] database in
             try Row.fetchAll(

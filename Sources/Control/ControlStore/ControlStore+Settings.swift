@@ -32,8 +32,8 @@ extension ControlStore {
         }
     }
 
-    /// Drops what is beyond the bounds on history: the oldest events, and the deployments deleted longest ago with all that
-    /// belongs to them. To be called now and then, as once an hour.
+    /// Drops what is beyond the bounds on history: the oldest events, and the deployments deleted longest ago with all
+    /// that belongs to them. To be called now and then, as once an hour.
     package func prune() async throws(StoreError) {
         try await write("drop old history") { [self] database in
             try pruneEvents(database)

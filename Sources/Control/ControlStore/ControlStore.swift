@@ -5,8 +5,8 @@ import Synchronization
 
 /// What the control plane knows, in one SQLite file: specs and their revisions, conditions, events, replicas, metrics.
 ///
-/// The control plane's service and reconciler call it. A change is on disk when a call returns, and is whole or not there
-/// at all; it isn't cancelled with its task. The file is for one server at a time, which ``ServerLock`` sees to.
+/// The control plane's service and reconciler call it. A change is on disk when a call returns, and is whole or not
+/// there at all; it isn't cancelled with its task. The file is for one server at a time, which ``ServerLock`` sees to.
 package final class ControlStore: Sendable {
     let files: StoreFiles
     let pool: DatabasePool
@@ -36,7 +36,8 @@ package final class ControlStore: Sendable {
     /// Path of the database, for messages.
     package var path: String { files.database }
 
-    /// Writes what is under way, ends the streams and closes the file. Calls after it throw `.closed`; repeating it is safe.
+    /// Writes what is under way, ends the streams and closes the file. Calls after it throw `.closed`; repeating it is
+    /// safe.
     package func close() async {
         let streams = state.withLock { state in
             state.isClosed = true

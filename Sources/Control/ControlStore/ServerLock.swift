@@ -4,9 +4,9 @@ import Synchronization
 
 /// Sees to it that one server at a time works on a folder, and tells others where it listens.
 ///
-/// `server.lock` is locked (`flock`) while the server lives; the system drops the lock with the process, however it ends, so a
-/// file that a dead one left is no obstacle. It stays: removing it would let a third process lock a new file of that name
-/// beside the second's old one.
+/// `server.lock` is locked (`flock`) while the server lives; the system drops the lock with the process, however it
+/// ends, so a file that a dead one left is no obstacle. It stays: removing it would let a third process lock a new file
+/// of that name beside the second's old one.
 package final class ServerLock: Sendable {
     /// Who holds a folder.
     package struct Holder: Sendable, Hashable {

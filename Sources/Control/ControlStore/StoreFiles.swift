@@ -100,7 +100,8 @@ extension StoreFiles {
         return found.sorted { $0.modified > $1.modified }.map(\.path)
     }
 
-    /// The error for a database that can't be used: what is wrong, the newest copy that is sound, and how to go back to it.
+    /// The error for a database that can't be used: what is wrong, the newest copy that is sound, and how to go back to
+    /// it.
     func damage(_ said: String) -> StoreError {
         let good = copies.first(where: isSound)
         var message = "\(database): the state can't be read: \(said). Nothing was deleted."

@@ -12,7 +12,8 @@ package struct StoreMigration: Sendable, Hashable {
     }
 }
 
-/// The database's format: the steps that lead to it. A step that was ever released is never edited; a change is a new one.
+/// The database's format: the steps that lead to it. A step that was ever released is never edited; a change is a new
+/// one.
 package struct StoreSchema: Sendable {
     package var migrations: [StoreMigration]
 
