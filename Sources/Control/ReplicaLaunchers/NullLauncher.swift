@@ -19,6 +19,8 @@ package final class NullLauncher: ReplicaLauncher {
         package var listensAfter: Duration? = .zero
         /// When and how it ends by itself; nil: never.
         package var crash: Crash?
+        /// What it writes at its start.
+        package var lines: [String] = []
         /// How long it takes to end when told to; its grace ends it sooner.
         package var drainDuration: Duration = .zero
 
@@ -74,7 +76,9 @@ package final class NullLauncher: ReplicaLauncher {
     package init(
         name: String = "null", capabilities: LauncherCapabilities = LauncherCapabilities(reportsExitOfAdopted: true),
         clock: any ControlClock, world: NullWorld = NullWorld(), script: @escaping Script = { _, _ in .ready },
-        endpoint: @escaping @Sendable (ReplicaID) -> ReplicaEndpoint? = { ReplicaEndpoint(host: "\($0).invalid", port: 1) }
+        endpoint: @escaping @Sendable (ReplicaID) -> ReplicaEndpoint? = {
+            ReplicaEndpoint(host: "\($0).invalid", port: 1)
+        }
     ) {
         self.name = name
         self.capabilities = capabilities
@@ -88,7 +92,9 @@ package final class NullLauncher: ReplicaLauncher {
         if world.has(request.id) { return }
         let behaviour = script(request, world.nextLaunchNumber())
         if let failure = behaviour.failure { throw failure }
-        world.add(request, behaviour, endpoint(request.id), at: clock.now())
+        let now = clock.now()
+        guard world.add(request, behaviour, endpoint(request.id), at: now) else { return }
+        for line in behaviour.lines { world.say(LogLine(replica: request.id, at: now, text: line)) }
     }
 
     package func list() -> [LaunchedReplica] { world.list(at: clock.now()) }

@@ -34,10 +34,11 @@ package final class NullWorld: Sendable {
 
     func has(_ id: ReplicaID) -> Bool { state.withLock { $0.entries[id] != nil } }
 
+    /// False where there is one of that id already.
     func add(
         _ request: ReplicaLaunchRequest, _ behaviour: NullLauncher.Behaviour, _ endpoint: ReplicaEndpoint?,
         at now: Timestamp
-    ) {
+    ) -> Bool {
         let isNew = state.withLock { state in
             guard state.entries[request.id] == nil else { return false }
             let replica = LaunchedReplica(
@@ -51,6 +52,7 @@ package final class NullWorld: Sendable {
             return true
         }
         if isNew { feed.tell(request.id) }
+        return isNew
     }
 
     func list(at now: Timestamp) -> [LaunchedReplica] {

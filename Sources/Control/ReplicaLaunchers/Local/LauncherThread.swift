@@ -104,7 +104,8 @@ final class LauncherThread: SerialExecutor {
         // Rounded up, or the last millisecond would be spent in turns that are too early.
         let milliseconds = watch.timeout.map { timeout in
             let (seconds, attoseconds) = max(.zero, timeout).components
-            return Int32(clamping: min(seconds, 86400) * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
+            return Int32(
+                clamping: min(seconds, 86400) * 1000 + (attoseconds + 999_999_999_999_999) / 1_000_000_000_000_000)
         }
         guard poll(&entries, nfds_t(entries.count), milliseconds ?? -1) > 0 else { return [] }
         if entries[0].revents != 0 {

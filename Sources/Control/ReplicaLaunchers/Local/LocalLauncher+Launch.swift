@@ -13,7 +13,8 @@ extension LocalLauncher {
         if let maxReplicas, runningCount >= maxReplicas {
             throw LauncherError(
                 .unavailable,
-                "replica \(request.id): \(runningCount) of \(maxReplicas) replicas run on this machine; stop one or raise the limit")
+                "replica \(request.id): \(runningCount) of \(maxReplicas) replicas run on this machine; stop one or raise the limit"
+            )
         }
         let variables = try LaunchEnvironment.variables(ours: environment, request: request, folder: folder)
         let arguments =
@@ -76,7 +77,7 @@ extension LocalLauncher {
         try interrupt(.processRecorded)
         guard let process = record.process else { return }
         var replica = LocalReplica(record, files, .running(process))
-        replica.watch()
+        if usesDescriptors { replica.watch() }
         replicas[record.id] = replica
     }
 

@@ -20,6 +20,8 @@ package actor LocalLauncher: ReplicaLauncher {
     let retention: ReplicaRetention
     let environment: [String: String]
     let interruption: (@Sendable (LaunchStep) -> Bool)?
+    /// Whether the ends of processes are told by descriptors; otherwise /proc is looked at ten times a second.
+    let usesDescriptors: Bool
     nonisolated let feed = ChangeFeed()
 
     var replicas: [ReplicaID: LocalReplica]
@@ -44,12 +46,13 @@ package actor LocalLauncher: ReplicaLauncher {
     ) throws(LauncherError) {
         try self.init(
             folder: folder, executable: executable, clock: clock, maxReplicas: maxReplicas, retention: retention,
-            environment: LaunchEnvironment.ofThisProcess(), interruption: nil)
+            environment: LaunchEnvironment.ofThisProcess())
     }
 
     init(
         folder: String, executable: String, clock: any ControlClock, maxReplicas: Int?, retention: ReplicaRetention,
-        environment: [String: String], interruption: (@Sendable (LaunchStep) -> Bool)?
+        environment: [String: String], usesDescriptors: Bool = true,
+        interruption: (@Sendable (LaunchStep) -> Bool)? = nil
     ) throws(LauncherError) {
         try LauncherFiles.makeFolders(folder)
         let folder = LauncherFiles.resolved(folder)
@@ -62,9 +65,10 @@ package actor LocalLauncher: ReplicaLauncher {
         self.maxReplicas = maxReplicas
         self.retention = retention
         self.environment = environment
+        self.usesDescriptors = usesDescriptors
         self.interruption = interruption
         var replicas = ReplicaAdoption(folder: folder, now: clock.now()).replicas()
-        for id in replicas.keys { replicas[id]?.watch() }
+        if usesDescriptors { for id in replicas.keys { replicas[id]?.watch() } }
         self.replicas = replicas
         try thread.start { [weak self] ready in self?.assumeIsolated { $0.turn(ready) } }
     }

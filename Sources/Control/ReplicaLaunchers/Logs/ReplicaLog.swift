@@ -79,7 +79,8 @@ struct ReplicaLog: Sendable, Hashable {
             for start in stride(from: 0, through: bytes.count - 16, by: 16) {
                 let at = Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: start, as: Int64.self))
                 guard at <= moment.milliseconds else { continue }
-                result = max(result, Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 8, as: Int64.self)))
+                result = max(
+                    result, Int64(littleEndian: bytes.loadUnaligned(fromByteOffset: start + 8, as: Int64.self)))
             }
         }
         return min(max(0, result), size)
