@@ -12,7 +12,11 @@ struct StoredForm {
     }
 
     /// The member, nil where it is absent or null.
-    subscript(key: String) -> JSONValue? { object[key].flatMap { $0.isNull ? nil : $0 } }
+    subscript(key: String) -> JSONValue? {
+        // A bare nil would be taken for JSON's null.
+        guard let value = object[key], !value.isNull else { return Optional.none }
+        return value
+    }
 
     func text(_ key: String, default value: String? = nil) throws(StoredFormError) -> String {
         guard let member = self[key] else {

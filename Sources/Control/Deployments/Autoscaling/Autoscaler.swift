@@ -21,7 +21,7 @@ package struct Autoscaler: Sendable, Hashable {
     package mutating func decide(_ sample: LoadSample) -> ScalingDecision? {
         let wanted = min(limits.wanted(for: sample.load), limits.maxReplicas)
         state.note(wanted: wanted, at: sample.at, window: limits.cooldown)
-        if let activity = sample.lastActivity, wanted < 1, sample.at.since(activity) < limits.cooldown {
+        if let activity = sample.lastActivity, wanted < 1, desired > 0, sample.at.since(activity) < limits.cooldown {
             state.note(wanted: 1, earlier: activity)
         }
         let changedLimits = limits != decidedLimits

@@ -40,20 +40,9 @@ package struct AutoscalerState: Sendable, Hashable {
         peaks.removeFirst(min(kept, peaks.count - 1))
     }
 
-    /// Takes note of something between samples.
+    /// Takes note of something that was between samples.
     mutating func note(wanted: Int, earlier moment: Timestamp) {
         let moment = min(moment, lastSampleAt)
-        guard let place = peaks.lastIndex(where: { $0.wanted > wanted || $0.at > moment }) else {
-            peaks.removeAll { $0.wanted <= wanted }
-            peaks.insert(Peak(wanted: wanted, at: moment), at: 0)
-            return
-        }
-        guard peaks[place].at <= moment else { return noteBetween(wanted, moment) }
-        peaks.removeSubrange((place + 1)...)
-        peaks.append(Peak(wanted: wanted, at: moment))
-    }
-
-    private mutating func noteBetween(_ wanted: Int, _ moment: Timestamp) {
         // Something at least as large that came later makes it unimportant.
         guard !peaks.contains(where: { $0.at >= moment && $0.wanted >= wanted }) else { return }
         peaks.removeAll { $0.at <= moment && $0.wanted <= wanted }

@@ -145,7 +145,9 @@ extension ConfigReader {
     }
 
     private mutating func seconds(_ field: DeploymentConfigField, _ value: JSONValue) -> Duration? {
-        if strictness == .stored, case .number(let number) = value, number.magnitude < 1e12 { return .seconds(number) }
+        if strictness == .stored, case .number(let number) = value, number.magnitude < 1e12 {
+            return .milliseconds(Int64((number * 1000).rounded()))
+        }
         return count(field, value, ConfigRange.cooldownSeconds).map { .seconds($0) }
     }
 

@@ -8,15 +8,29 @@ extension DeploymentLook {
             if !note.isExitCounted {
                 note.isExitCounted = true
                 memory.replicas[replica.id] = note
-                if spec.intent == .running, replica.templateMark == mark, note.ending != .drain {
-                    count(exit, of: replica, note)
-                }
+                takeIn(exit, of: replica, note.ending)
             }
             act(.forget(replica.id))
         }
     }
 
-    private mutating func count(_ exit: ReplicaExit, of replica: ReplicaObservation, _ note: ReplicaNote) {
+    private mutating func takeIn(_ exit: ReplicaExit, of replica: ReplicaObservation, _ ending: ReplicaNote.Ending?) {
+        switch ending {
+        case .drain: break
+        case .unresponsive, .stuck:
+            // It was counted when it was ended; only now is it known what it wrote.
+            if memory.failingTemplateMark == replica.templateMark, memory.lastFailureCause != nil {
+                memory.lastFailure?.lastLines = exit.lastLines
+            }
+        case nil:
+            count(exit, of: replica, cause: nil)
+            if exit.isFinal, replica.readyAt == nil, replica.templateMark == mark { hasFinalFailure = true }
+        }
+    }
+
+    /// Counts a failure of a replica of this template.
+    private mutating func count(_ exit: ReplicaExit, of replica: ReplicaObservation, cause: String?) {
+        guard spec.intent == .running, replica.templateMark == mark else { return }
         // Its clock may be ahead of ours, or the moment unknown.
         let at = min(max(exit.at, replica.launchedAt), now)
         let isNewTry = memory.lastFailure.map { replica.launchedAt >= $0.at } ?? true
@@ -26,13 +40,7 @@ extension DeploymentLook {
         memory.failingTemplateMark = mark
         memory.lastFailure = exit
         memory.lastFailure?.at = at
-        memory.lastFailureCause =
-            switch note.ending {
-            case .unresponsive: "gave no answer for \(limits.unresponsiveLimit.text) and was ended"
-            case .stuck: "got no further with starting for \(limits.startLimit.text) and was ended"
-            case .drain, nil: nil
-            }
-        if exit.isFinal, replica.readyAt == nil, note.ending == nil { hasFinalFailure = true }
+        memory.lastFailureCause = cause
     }
 
     /// Gives up where nothing of this template is ready and another try is pointless.
@@ -66,6 +74,13 @@ extension DeploymentLook {
                     check(after: left + .milliseconds(1))
                 }
             }
+        }
+        for (replica, cause, _) in unfit {
+            let what =
+                cause == .stuck
+                ? "got no further with starting for \(limits.startLimit.text)"
+                : "gave no answer for \(limits.unresponsiveLimit.text)"
+            count(ReplicaExit(at: now), of: replica, cause: "\(what) and was ended")
         }
         kill(unfit)
         for replica in ending where !unfit.contains(where: { $0.replica.id == replica.id }) { remind(replica) }

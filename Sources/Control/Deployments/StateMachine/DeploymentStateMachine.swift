@@ -9,8 +9,8 @@ package enum DeploymentStateMachine {
     ) -> DeploymentPlan {
         var look = DeploymentLook(situation, limits)
         look.countExits()
-        look.giveUpIfHopeless()
         look.endUnfit()
+        look.giveUpIfHopeless()
         look.forgiveIfSteady()
         look.setCount()
         return look.plan()
