@@ -53,7 +53,8 @@ extension ControlStore {
     /// Records a new deployment, with its first revision.
     /// - Throws: `.nameTaken` where another that is not deleted has its name.
     package func insert(
-        _ spec: DeploymentSpec, condition: DeploymentCondition? = nil, event: DeploymentEvent? = nil
+        _ spec: DeploymentSpec, condition: DeploymentCondition? = nil, desiredReplicaCount: Int = 0,
+        event: DeploymentEvent? = nil
     ) async throws(StoreError) {
         try await change("record deployment \"\(spec.name)\"") { [self] database in
             try requireFree(spec, database)
@@ -61,11 +62,11 @@ extension ControlStore {
                 sql: """
                     INSERT INTO deployments
                     (id, name, spec, generation, revision, intent, condition, desired, memory, created, updated)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, 0, '{}', ?, ?)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, '{}', ?, ?)
                     """,
                 arguments: [
                     spec.id, spec.name.text, spec.storedJSON.storedText, spec.generation, spec.revision,
-                    spec.intent.rawValue, condition?.storedText, spec.createdAt.milliseconds,
+                    spec.intent.rawValue, condition?.storedText, desiredReplicaCount, spec.createdAt.milliseconds,
                     spec.updatedAt.milliseconds,
                 ])
             try insertRevision(of: spec, cause: "created", at: spec.createdAt, database)
@@ -90,12 +91,15 @@ extension ControlStore {
                 arguments: [spec.id])
             guard let row else { throw missing("deployment \"\(spec.name)\" (id \(spec.id))") }
             let generation: Int = row["generation"]
-            guard generation == expectedGeneration, spec.generation > generation else {
+            guard generation == expectedGeneration else {
                 throw StoreError(
                     .conflict,
                     "deployment \"\(spec.name)\" was changed meanwhile: generation \(generation), not "
                         + "\(expectedGeneration); look at it again, then repeat the change",
                     actualGeneration: generation)
+            }
+            guard spec.generation > generation else {
+                throw StoreError(.invalid, "deployment \"\(spec.name)\": a change has to raise its generation")
             }
             if spec.name.text != row["name"] { try requireFree(spec, database) }
             try database.execute(

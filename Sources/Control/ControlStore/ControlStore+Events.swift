@@ -80,11 +80,11 @@ extension ControlStore {
 
     /// Drops the oldest events beyond the bound on all.
     func pruneEvents(_ database: Database) throws {
+        let count = try Int.fetchOne(database, sql: "SELECT count(*) FROM events") ?? 0
+        guard count > limits.events else { return }
         try database.execute(
-            sql: """
-                DELETE FROM events WHERE number <= (
-                    SELECT number FROM events ORDER BY number DESC LIMIT 1 OFFSET ?)
-                """, arguments: [limits.events])
+            sql: "DELETE FROM events WHERE number IN (SELECT number FROM events ORDER BY number LIMIT ?)",
+            arguments: [count - limits.events])
     }
 }
 

@@ -58,6 +58,8 @@ struct StoreOpening: Sendable {
             try pool.writeWithoutTransaction { database in
                 // GRDB asks for NORMAL, which may lose the last changes in a power cut.
                 try database.execute(sql: "PRAGMA synchronous = FULL")
+                // What a burst made the log grow to is given back, all but 16 MiB.
+                try database.execute(sql: "PRAGMA journal_size_limit = 16777216")
             }
             files.makePrivate()
             return pool

@@ -139,6 +139,7 @@ package final class ServerLock: Sendable {
         }
         return Holder(
             processID: line(0).flatMap { Int32($0) }.flatMap { $0 > 0 ? $0 : nil },
-            startedAt: line(1).flatMap { Int64($0) }.map { Timestamp(milliseconds: $0) }, url: line(2))
+            startedAt: line(1).flatMap { Int64($0) }.flatMap { $0 >= 0 ? Timestamp(milliseconds: $0) : nil },
+            url: line(2))
     }
 }

@@ -103,6 +103,8 @@ extension StoreFiles {
     /// The error for a database that can't be used: what is wrong, the newest copy that is sound, and how to go back to
     /// it.
     func damage(_ said: String) -> StoreError {
+        // A check of pages answers in several lines.
+        let said = said.split(whereSeparator: \.isNewline).joined(separator: " ")
         let good = copies.first(where: isSound)
         var message = "\(database): the state can't be read: \(said). Nothing was deleted."
         if let good {
