@@ -30,6 +30,13 @@ func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let argumentParser = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let hummingbird = Target.Dependency.product(name: "Hummingbird", package: "hummingbird")
 
+/// What serves HTTP.
+let hummingbirdServer: [Target.Dependency] = [
+    hummingbird, .product(name: "HTTPTypes", package: "swift-http-types"),
+    .product(name: "HummingbirdCore", package: "hummingbird"), .product(name: "Logging", package: "swift-log"),
+    .product(name: "NIOCore", package: "swift-nio"),
+]
+
 let engine: [Target] = [
     target("Engine", "ServingJSON"),
     target("Engine", "ServingTensors"),
@@ -62,30 +69,29 @@ let control: [Target] = [
             .product(name: "Crypto", package: "swift-crypto"),
         ]),
     target("Control", "LoadGenerator", ["BlockingThreads", "CCurl", "ServingJSON"]),
-    target("Control", "ServingAPI", ["ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors"]),
+    target(
+        "Control", "HTTPServing",
+        [
+            "ServingJSON", .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+            .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+        ] + hummingbirdServer),
+    target(
+        "Control", "ServingAPI", ["HTTPServing", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors"]),
     target(
         "Control", "ReplicaServer",
         [
-            "ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingRuntime", "ServingTensors",
-            "ServingTokenizers", hummingbird, .product(name: "HTTPTypes", package: "swift-http-types"),
-            .product(name: "HummingbirdCore", package: "hummingbird"),
-            .product(name: "Logging", package: "swift-log"), .product(name: "NIOCore", package: "swift-nio"),
-            .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+            "HTTPServing", "ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingRuntime",
+            "ServingTensors", "ServingTokenizers",
             .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             .product(name: "UnixSignals", package: "swift-service-lifecycle"),
-        ]),
-]
-
-let hummingbirdServer: [Target.Dependency] = [
-    hummingbird, .product(name: "HTTPTypes", package: "swift-http-types"),
-    .product(name: "HummingbirdCore", package: "hummingbird"), .product(name: "Logging", package: "swift-log"),
-    .product(name: "NIOCore", package: "swift-nio"),
+        ] + hummingbirdServer),
 ]
 
 /// Deployments: the control plane, its store, the gateway and what starts replicas. None of them imports the engine.
 let deployments: [Target] = [
     target("Control", "Deployments", ["ServingJSON"]),
-    target("Control", "ReplicaLaunchers", ["BlockingThreads", "Deployments", "ServingJSON"]),
+    .target(name: "CProcess", path: "Sources/Control/CProcess"),
+    target("Control", "ReplicaLaunchers", ["CProcess", "Deployments", "ServingJSON"]),
     target(
         "Control", "ControlStore",
         ["Deployments", "ServingJSON", .product(name: "GRDB", package: "GRDB.swift")]),
@@ -93,19 +99,22 @@ let deployments: [Target] = [
     target(
         "Control", "ControlPlane",
         [
-            "ControlAPI", "ControlStore", "Deployments", "ReplicaLaunchers", "ServingJSON",
+            "ControlAPI", "ControlStore", "Deployments", "HTTPServing", "ReplicaLaunchers", "ServingJSON",
             .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            .product(name: "NIOHTTP1", package: "swift-nio"),
         ] + hummingbirdServer),
     target(
         "Control", "Gateway",
         [
-            "Deployments", "ServingJSON", .product(name: "AsyncHTTPClient", package: "async-http-client"),
-            .product(name: "NIOHTTPTypes", package: "swift-nio-extras"),
+            "Deployments", "HTTPServing", "ServingJSON",
+            .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         ] + hummingbirdServer),
     target(
         "Control", "ControlServer",
         [
-            "ControlAPI", "ControlPlane", "ControlStore", "Deployments", "Gateway", "ReplicaLaunchers", "ServingJSON",
+            "ControlAPI", "ControlPlane", "ControlStore", "Deployments", "Gateway", "HTTPServing", "ReplicaLaunchers",
+            "ServingJSON",
             .product(name: "AsyncHTTPClient", package: "async-http-client"),
             .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             .product(name: "UnixSignals", package: "swift-service-lifecycle"),
@@ -119,7 +128,8 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "ControlAPI", "ControlClient", "ControlServer", "Deployments", "LoadGenerator", "ModelHub",
+            argumentParser, "ControlAPI", "ControlClient", "ControlServer", "Deployments", "HTTPServing",
+            "LoadGenerator", "ModelHub",
             "ReplicaServer", "ServingAdapters", "ServingChatTemplates",
             "ServingCPU", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingRuntime",
             "ServingTensors", "ServingTokenizers", "Terminal", .product(name: "Yams", package: "Yams"),
@@ -155,35 +165,38 @@ let testing: [Target] = [
         "ModelHubTests",
         ["BlockingThreads", "ModelHub", "ServingAdapters", .product(name: "Crypto", package: "swift-crypto")]),
     tests(
-        "ServingAPITests", ["ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors"]),
+        "ServingAPITests",
+        ["HTTPServing", "ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors"]),
     tests(
         "ReplicaServerTests",
         [
-            "ReplicaServer", "ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingRuntime",
-            "ServingTensors", hummingbird, .product(name: "HTTPTypes", package: "swift-http-types"),
+            "HTTPServing", "ReplicaServer", "ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON",
+            "ServingRuntime", "ServingTensors", hummingbird, .product(name: "HTTPTypes", package: "swift-http-types"),
             .product(name: "HummingbirdCore", package: "hummingbird"),
             .product(name: "HummingbirdTesting", package: "hummingbird"),
             .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         ]),
     tests("DeploymentsTests", ["Deployments", "ServingJSON"]),
-    tests("ReplicaLaunchersTests", ["Deployments", "ReplicaLaunchers", "ServingJSON"]),
+    tests("ReplicaLaunchersTests", ["CProcess", "Deployments", "ReplicaLaunchers", "ServingJSON"]),
     tests("ControlStoreTests", ["ControlStore", "Deployments", "ServingJSON"]),
     tests("ControlAPITests", ["ControlAPI", "Deployments", "ServingJSON"]),
+    tests("ControlClientTests", ["ControlAPI", "ControlClient", "Deployments", "ServingJSON"]),
     tests(
         "ControlPlaneTests",
         ["ControlAPI", "ControlPlane", "ControlStore", "Deployments", "ReplicaLaunchers", "ServingJSON"]),
     tests(
         "GatewayTests",
         [
-            "Deployments", "Gateway", "ServingJSON", .product(name: "AsyncHTTPClient", package: "async-http-client"),
-            .product(name: "HummingbirdTesting", package: "hummingbird"),
+            "Deployments", "Gateway", "HTTPServing", "ServingJSON",
+            .product(name: "AsyncHTTPClient", package: "async-http-client"),
+            .product(name: "NIOHTTP1", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),
         ] + hummingbirdServer),
     tests("TerminalTests", ["Terminal"]),
     tests(
         "CommandsTests",
         [
-            "Commands", argumentParser, "ModelHub", "ServingAdapters", "ServingEngine", "ServingJSON", "ServingTensors",
-            "Terminal",
+            "Commands", argumentParser, "ControlAPI", "ControlClient", "Deployments", "ModelHub", "ServingAdapters",
+            "ServingEngine", "ServingJSON", "ServingTensors", "Terminal",
         ]),
 ]
 

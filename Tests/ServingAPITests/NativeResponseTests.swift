@@ -1,3 +1,4 @@
+import HTTPServing
 import ServingAPI
 import ServingEngine
 import ServingJSON
@@ -89,7 +90,7 @@ import Testing
     @Test("Errors have LoRAX's body and frame")
     func errors() {
         #expect(
-            text(NativeResponse.frame(.overloaded))
+            text(EventStream.frame(NativeError.overloaded))
                 == #"data:{"error":"Model is overloaded","error_type":"overloaded"}"# + "\n\n")
         #expect(NativeError.overloaded.status == 429 && NativeError.generation("x").status == 424)
     }

@@ -1,3 +1,4 @@
+import HTTPServing
 import Hummingbird
 import ServingAPI
 import ServingAdapters
@@ -9,7 +10,7 @@ struct EmbeddingRoutes: Sendable {
     let service: ReplicaService
 
     /// LoRAX's.
-    func embed(_ request: Request, _ context: ReplicaContext) async -> Response {
+    func embed(_ request: Request, _ context: ConnectionContext) async -> Response {
         let body: NativeEmbedRequest
         do {
             body = try await NativeRoutes.decode(service.bodies.json(request)) { value throws(WireDecodingError) in
@@ -99,7 +100,7 @@ struct EmbeddingRoutes: Sendable {
     }
 
     /// OpenAI's.
-    func embeddings(_ request: Request, _ context: ReplicaContext) async -> Response {
+    func embeddings(_ request: Request, _ context: ConnectionContext) async -> Response {
         var record = RequestRecord(service.metrics)
         let presence = await context.presence()
         do {

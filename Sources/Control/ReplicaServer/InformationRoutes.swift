@@ -1,7 +1,9 @@
+import HTTPServing
 import HTTPTypes
 import Hummingbird
 import ServingAPI
 import ServingEngine
+import ServingJSON
 import ServingTensors
 
 /// Routes that tell about the model and the server.

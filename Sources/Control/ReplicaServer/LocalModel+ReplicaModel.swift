@@ -1,79 +1,81 @@
-public import ServingAPI
-public import ServingAdapters
-public import ServingEngine
-public import ServingRuntime
-public import ServingTensors
+package import ServingAPI
+package import ServingAdapters
+package import ServingEngine
+package import ServingRuntime
+package import ServingTensors
 import ServingTokenizers
 
 extension AdapterLease: LeasedAdapter {}
 
 /// A loaded model behind a replica server.
-public struct LocalReplicaModel: ReplicaModel {
+package struct LocalReplicaModel: ReplicaModel {
     private let model: LocalModel
     /// Name that clients know the model by.
-    public let name: String
+    package let name: String
     /// Shows tokens to clients.
-    public let texts: (any TokenTexts)?
+    package let texts: (any TokenTexts)?
 
     /// A model, served under its own name or another.
-    public init(_ model: LocalModel, name: String? = nil) {
+    package init(_ model: LocalModel, name: String? = nil) {
         self.model = model
         self.name = name ?? model.name
         texts = model.codec.map { TokenizerTexts(tokenizer: $0.tokenizer) }
     }
 
     /// The one that this build has.
-    public var deviceType: String { "cpu" }
+    package var deviceType: String { "cpu" }
     /// Computes in float32 or with float16 keys and values; LoRAX's clients expect a name of PyTorch's.
-    public var elementTypeName: String { "torch.float32" }
+    package var elementTypeName: String { "torch.float32" }
     /// Sizes of the model.
-    public var limits: ModelLimits { model.engine.limits }
+    package var limits: ModelLimits { model.engine.limits }
 
     /// Tokens of a raw prompt.
-    public func promptTokens(_ text: String, addingSpecialTokens: Bool) throws -> [TokenID] {
+    package func promptTokens(_ text: String, addingSpecialTokens: Bool) throws -> [TokenID] {
         let tokenizer = try model.requireCodec().tokenizer
         return tokenizer.encode(
             text, specialTokens: .recognized, addingBOS: addingSpecialTokens && tokenizer.addsBOS)
     }
 
     /// Tokens of a conversation.
-    public func promptTokens(chat: ChatPrompt) throws -> [TokenID] { try model.requireCodec().promptTokens(chat: chat) }
+    package func promptTokens(chat: ChatPrompt) throws -> [TokenID] {
+        try model.requireCodec().promptTokens(chat: chat)
+    }
 
     /// The vocabulary's entry of a token.
-    public func vocabularyEntry(of id: TokenID) -> String { model.codec?.tokenizer.text(of: id) ?? "" }
+    package func vocabularyEntry(of id: TokenID) -> String { model.codec?.tokenizer.text(of: id) ?? "" }
 
     /// Text of tokens.
-    public func text(of ids: [TokenID]) -> String {
+    package func text(of ids: [TokenID]) -> String {
         model.codec?.tokenizer.decode(ids, skippingSpecialTokens: true) ?? ""
     }
 
     /// Loads an adapter, or finds it loaded.
-    public func acquire(_ selection: AdapterSelection) async throws(AdapterError) -> any LeasedAdapter {
+    package func acquire(_ selection: AdapterSelection) async throws(AdapterError) -> any LeasedAdapter {
         try await model.adapters.acquire(selection)
     }
 
     /// A request with the model's end-of-generation tokens.
-    public func request(id: String, promptTokenIDs: [TokenID]) -> GenerationRequest {
+    package func request(id: String, promptTokenIDs: [TokenID]) -> GenerationRequest {
         model.request(id: id, promptTokenIDs: promptTokenIDs, sampling: .greedy)
     }
 
     /// Takes a request.
-    public func submit(_ request: GenerationRequest) throws(SubmissionError) -> AsyncStream<GenerationEvent> {
+    package func submit(_ request: GenerationRequest) throws(SubmissionError) -> AsyncStream<GenerationEvent> {
         try model.engine.submit(request)
     }
 
     /// Ends a request before its next step.
-    public func cancel(_ id: String) { model.engine.cancel(id) }
+    package func cancel(_ id: String) { model.engine.cancel(id) }
 
     /// Mean of the last hidden states.
-    public func embedding(of tokens: [TokenID], adapter: (any LeasedAdapter)?) async throws -> [Float] {
+    package func embedding(of tokens: [TokenID], adapter: (any LeasedAdapter)?) async throws -> [Float] {
         try await model.embedding(of: tokens, adapter: adapter as? AdapterLease)
     }
 
     /// What the engine holds and has done.
-    public func statistics() -> EngineStatistics { model.engine.statistics() }
+    package func statistics() -> EngineStatistics { model.engine.statistics() }
     /// What the adapter library holds and has done.
-    public func adapterStatistics() -> AdapterStatistics { model.adapters.statistics() }
+    package func adapterStatistics() -> AdapterStatistics { model.adapters.statistics() }
 }
 
 /// A tokenizer's way of showing single tokens.

@@ -1,3 +1,4 @@
+import HTTPServing
 import HTTPTypes
 import Hummingbird
 import ServingAPI
@@ -20,7 +21,7 @@ struct NativeRoutes: Sendable {
         case stream
     }
 
-    func generate(_ request: Request, _ context: ReplicaContext, _ form: Form) async -> Response {
+    func generate(_ request: Request, _ context: ConnectionContext, _ form: Form) async -> Response {
         let body: NativeGenerateRequest
         do {
             body = try await Self.decode(service.bodies.json(request)) { value throws(WireDecodingError) in
@@ -111,7 +112,7 @@ struct NativeRoutes: Sendable {
                 record.succeed()
             } catch let error as NativeError {
                 record.fail(error.failureLabel(presence))
-                try await writer.write(NativeResponse.frame(error))
+                try await writer.write(EventStream.frame(error))
             } catch {
                 record.fail("dropped")
                 throw error

@@ -1,3 +1,4 @@
+import HTTPServing
 import Hummingbird
 import ServingAPI
 import ServingAdapters
@@ -12,7 +13,7 @@ struct OpenAIRoutes: Sendable {
 
     // MARK: Chat
 
-    func chat(_ request: Request, _ context: ReplicaContext) async -> Response {
+    func chat(_ request: Request, _ context: ConnectionContext) async -> Response {
         await answer(request, context) { json, bearer, presence, record throws(OpenAIError) in
             let body = try ChatRequest(json)
             let ticket = try service.enterOpenAI()
@@ -41,7 +42,7 @@ struct OpenAIRoutes: Sendable {
 
     // MARK: Completions
 
-    func completions(_ request: Request, _ context: ReplicaContext) async -> Response {
+    func completions(_ request: Request, _ context: ConnectionContext) async -> Response {
         await answer(request, context) { json, bearer, presence, record throws(OpenAIError) in
             let body = try CompletionRequest(json)
             let ticket = try service.enterOpenAI()
@@ -110,7 +111,7 @@ struct OpenAIRoutes: Sendable {
     }
 
     private func answer(
-        _ request: Request, _ context: ReplicaContext,
+        _ request: Request, _ context: ConnectionContext,
         _ body: (JSONValue, String?, ClientPresence, inout RequestRecord) async throws(OpenAIError) -> Response
     ) async -> Response {
         let json: JSONValue

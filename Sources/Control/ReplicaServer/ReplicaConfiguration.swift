@@ -1,36 +1,37 @@
-public import ServingAdapters
+package import HTTPServing
+package import ServingAdapters
 
 /// How a replica server listens and what it allows.
-public struct ReplicaConfiguration: Sendable {
+package struct ReplicaConfiguration: Sendable {
     /// Address or host name to listen on.
-    public var host: String
+    package var host: String
     /// Port; 0 takes any that is free.
-    public var port: Int
+    package var port: Int
     /// Key that clients must show; nil lets everybody in.
-    public var apiKey: APIKey?
+    package var apiKey: APIKey?
     /// Ids, besides the model's name, that mean the base model.
-    public var baseModelIDs: Set<String>
+    package var baseModelIDs: Set<String>
     /// Where adapter ids lead unless the request says so.
-    public var adapterSource: AdapterSource
+    package var adapterSource: AdapterSource
     /// Adapters that `/v1/models` lists, looked up each time.
-    public var adapterIDs: @Sendable () -> [String]
+    package var adapterIDs: @Sendable () -> [String]
     /// Most requests under way.
-    public var maxConcurrentRequests: Int
+    package var maxConcurrentRequests: Int
     /// Most bytes of a request's body.
-    public var maxBodyBytes: Int
+    package var maxBodyBytes: Int
     /// Deepest nesting of a request's JSON.
-    public var maxJSONDepth: Int
+    package var maxJSONDepth: Int
     /// Most sequences in a batch, for `/info`.
-    public var maxBatchSize: Int
+    package var maxBatchSize: Int
     /// Whether LoRAX's oddities are kept where they contradict its documentation or OpenAI's.
-    public var isLoRAXCompatible: Bool
+    package var isLoRAXCompatible: Bool
     /// When slow connections are given up.
-    public var timeouts: ConnectionTimeouts
+    package var timeouts: ConnectionTimeouts
     /// Version that `/info` tells.
-    public var version: String
+    package var version: String
 
     /// LoRAX's and axum's defaults.
-    public init(
+    package init(
         host: String = "127.0.0.1", port: Int = 8080, apiKey: APIKey? = nil, baseModelIDs: Set<String> = [],
         adapterSource: AdapterSource = .local
     ) {

@@ -1,6 +1,8 @@
+import HTTPServing
 import ServingAPI
 import ServingAdapters
 import ServingEngine
+import ServingJSON
 import ServingRuntime
 import Synchronization
 

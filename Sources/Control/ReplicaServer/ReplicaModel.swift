@@ -1,11 +1,11 @@
-public import ServingAPI
-public import ServingAdapters
-public import ServingEngine
-public import ServingRuntime
-public import ServingTensors
+package import ServingAPI
+package import ServingAdapters
+package import ServingEngine
+package import ServingRuntime
+package import ServingTensors
 
 /// An adapter that a request runs with, kept on the device while somebody holds this.
-public protocol LeasedAdapter: AnyObject, Sendable {
+package protocol LeasedAdapter: AnyObject, Sendable {
     /// The id that the client gave; a merge's ids joined by commas.
     var name: String { get }
     /// How long the caller waited for it; zero when it was there.
@@ -15,7 +15,7 @@ public protocol LeasedAdapter: AnyObject, Sendable {
 }
 
 /// What a replica server needs of a model. `LocalModel` is the real one; tests use a script.
-public protocol ReplicaModel: Sendable {
+package protocol ReplicaModel: Sendable {
     /// Name that clients know the model by.
     var name: String { get }
     /// Kind of the device, for `/info`: `cpu`.

@@ -1,12 +1,13 @@
+package import HTTPServing
 import HTTPTypes
-public import Hummingbird
+package import Hummingbird
 import HummingbirdCore
 import ServingAPI
 
 /// Leads requests to their routes; answers what belongs to none of them: methods, origins, keys, paths that lead nowhere.
-public struct ReplicaResponder: HTTPResponder {
+package struct ReplicaResponder: HTTPResponder {
     /// The connection.
-    public typealias Context = ReplicaContext
+    package typealias Context = ConnectionContext
 
     private let service: ReplicaService
     private let native: NativeRoutes
@@ -15,7 +16,7 @@ public struct ReplicaResponder: HTTPResponder {
     private let information: InformationRoutes
 
     /// All routes of a model.
-    public init(model: any ReplicaModel, configuration: ReplicaConfiguration) {
+    package init(model: any ReplicaModel, configuration: ReplicaConfiguration) {
         self.init(ReplicaService(model, configuration))
     }
 
@@ -28,7 +29,7 @@ public struct ReplicaResponder: HTTPResponder {
     }
 
     /// Answers a request.
-    public func respond(to request: Request, context: ReplicaContext) async throws -> Response {
+    package func respond(to request: Request, context: ConnectionContext) async throws -> Response {
         // As tower-http's CorsLayer with LoRAX's defaults: any origin, GET and POST.
         if request.method == .options, request.headers[.accessControlRequestMethod] != nil {
             return Response(
@@ -45,7 +46,7 @@ public struct ReplicaResponder: HTTPResponder {
 
     private static let openRoutes: Set<String> = ["/", "/health", "/ping"]
 
-    private func route(_ request: Request, _ context: ReplicaContext) async -> Response {
+    private func route(_ request: Request, _ context: ConnectionContext) async -> Response {
         let path = request.uri.path
         let isOpenAI = path.hasPrefix("/v1/")
         let isOpen = request.method != .post && Self.openRoutes.contains(path)
@@ -85,7 +86,7 @@ public struct ReplicaResponder: HTTPResponder {
         "/", "/health", "/ping", "/startup", "/info", "/metrics", "/v1/models",
     ]
 
-    private func post(_ path: String, _ request: Request, _ context: ReplicaContext) async -> Response? {
+    private func post(_ path: String, _ request: Request, _ context: ConnectionContext) async -> Response? {
         switch path {
         case "/", "/invocations": await native.generate(request, context, .compatible)
         case "/generate": await native.generate(request, context, .object)

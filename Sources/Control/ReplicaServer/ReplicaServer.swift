@@ -1,4 +1,5 @@
 import Glibc
+import HTTPServing
 import Hummingbird
 import HummingbirdCore
 import Logging
@@ -9,12 +10,12 @@ import UnixSignals
 /// Serves one loaded model over HTTP until it is told to stop.
 ///
 /// Called by `pbctl engine serve`; calls ``ReplicaResponder`` for each request.
-public struct ReplicaServer: Sendable {
+package struct ReplicaServer: Sendable {
     private let service: ReplicaService
     private let configuration: ReplicaConfiguration
 
     /// What happens to a server, for whoever started it.
-    public enum Event: Sendable, Equatable {
+    package enum Event: Sendable, Equatable {
         /// It accepts connections on this port.
         case ready(port: Int)
         /// It was told to stop; so many requests are to be finished first.
@@ -22,18 +23,19 @@ public struct ReplicaServer: Sendable {
     }
 
     /// A server of a model.
-    public init(model: any ReplicaModel, configuration: ReplicaConfiguration) {
+    package init(model: any ReplicaModel, configuration: ReplicaConfiguration) {
         service = ReplicaService(model, configuration)
         self.configuration = configuration
     }
 
     /// Serves until SIGTERM or SIGINT, then finishes what runs and returns. A second signal ends the process at once.
     ///
-    /// - Throws: ``ReplicaServerError`` where the address can't be listened on.
-    public func run(onEvent: @escaping @Sendable (Event) -> Void) async throws {
+    /// - Throws: ``ListenError`` where the address can't be listened on.
+    package func run(onEvent: @escaping @Sendable (Event) -> Void) async throws {
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let application = Application(
-            responder: ReplicaResponder(service), server: .http1(configuration: channelConfiguration),
+            responder: ReplicaResponder(service),
+            server: .http1(configuration: configuration.timeouts.channelConfiguration),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), serverName: "pbctl", backlog: 1024),
             onServerRunning: { channel in onEvent(.ready(port: channel.localAddress?.port ?? 0)) },
@@ -59,19 +61,10 @@ public struct ReplicaServer: Sendable {
                 tasks.cancelAll()
             }
         } catch let error as IOError {
-            throw ReplicaServerError(error, host: configuration.host, port: configuration.port)
+            throw ListenError(error, host: configuration.host, port: configuration.port)
         } catch let error as SocketAddressError {
-            throw ReplicaServerError(error, host: configuration.host)
+            throw ListenError(error, host: configuration.host)
         }
-    }
-
-    private var channelConfiguration: HTTP1Channel.Configuration {
-        let timeouts = configuration.timeouts
-        return HTTP1Channel.Configuration(
-            additionalChannelHandlers: [ConnectionHandler(timeouts: timeouts)],
-            idleTimeout: TimeAmount(timeouts.request),
-            httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
-                maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 100))
     }
 
     /// Errors only: what users are told is told by the command.
@@ -80,17 +73,6 @@ public struct ReplicaServer: Sendable {
         logger.logLevel = .critical
         return logger
     }()
-}
-
-/// Holds the shutdown of the server back until the requests under way have ended. The last service of the group, so that its
-/// turn comes first.
-struct DrainService: Service {
-    let admission: Admission
-
-    func run() async throws {
-        try await gracefulShutdown()
-        await admission.drain()
-    }
 }
 
 extension UnixSignal {

@@ -1,3 +1,4 @@
+import HTTPServing
 import ServingAPI
 import ServingAdapters
 import ServingTensors

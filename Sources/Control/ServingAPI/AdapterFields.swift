@@ -1,30 +1,31 @@
-public import ServingAdapters
+package import HTTPServing
+package import ServingAdapters
 import ServingJSON
 
 /// What a request says about adapters, as LoRAX spells it. OpenAI's routes take the same fields beside `model`.
-public struct AdapterFields: Sendable, Equatable {
+package struct AdapterFields: Sendable, Equatable {
     /// `merged_adapters`.
-    public struct Merged: Sendable, Equatable {
+    package struct Merged: Sendable, Equatable {
         /// At least one.
-        public var ids: [String]
+        package var ids: [String]
         /// One an id.
-        public var weights: [Double]
+        package var weights: [Double]
         /// `merge_strategy`
-        public var strategy: String?
+        package var strategy: String?
         /// Share of the elements that pruning keeps.
-        public var density: Double?
+        package var density: Double?
         /// `majority_sign_method`
-        public var majoritySignMethod: String?
+        package var majoritySignMethod: String?
     }
 
     /// `adapter_id`.
-    public var id: String?
+    package var id: String?
     /// `adapter_source`.
-    public var source: String?
+    package var source: String?
     /// `merged_adapters`.
-    public var merged: Merged?
+    package var merged: Merged?
     /// `api_token`, for the hub that the adapter comes from.
-    public var token: String?
+    package var token: String?
 
     init(_ fields: WireObject) throws(WireDecodingError) {
         id = try fields.string("adapter_id")
@@ -39,21 +40,21 @@ public struct AdapterFields: Sendable, Equatable {
     }
 
     /// No adapter.
-    public init() {}
+    package init() {}
 
     /// The adapters' ids, joined as LoRAX's headers do.
-    public var name: String? { merged.map { $0.ids.joined(separator: ",") } ?? id.flatMap { $0.isEmpty ? nil : $0 } }
+    package var name: String? { merged.map { $0.ids.joined(separator: ",") } ?? id.flatMap { $0.isEmpty ? nil : $0 } }
 }
 
 /// Why fields of a request name no adapter.
-public enum AdapterFieldsError: Error, Equatable, Sendable {
+package enum AdapterFieldsError: Error, Equatable, Sendable {
     /// LoRAX's texts for parameters.
     case invalid(String)
     /// An `adapter_source` that there is not.
     case unknownSource(String, adapter: String)
 
     /// The error as LoRAX's routes tell it.
-    public var native: NativeError {
+    package var native: NativeError {
         switch self {
         case .invalid(let message): .validation(message)
         case .unknownSource(let source, let adapter):
@@ -62,7 +63,7 @@ public enum AdapterFieldsError: Error, Equatable, Sendable {
     }
 
     /// The error as OpenAI's routes tell it.
-    public var openAI: OpenAIError {
+    package var openAI: OpenAIError {
         switch self {
         case .invalid(let message): .invalid(message, param: "model")
         case .unknownSource(let source, let adapter):
@@ -74,19 +75,19 @@ public enum AdapterFieldsError: Error, Equatable, Sendable {
 }
 
 /// Leads from the fields of a request to the adapter that they mean.
-public struct AdapterResolver: Sendable {
+package struct AdapterResolver: Sendable {
     /// Ids that mean the base model.
-    public let baseModelIDs: Set<String>
+    package let baseModelIDs: Set<String>
     /// Where ids lead unless the request says so.
-    public let defaultSource: AdapterSource
+    package let defaultSource: AdapterSource
     /// Whether a density of 0, LoRAX's default, is taken.
-    public let isLoRAXCompatible: Bool
+    package let isLoRAXCompatible: Bool
 
     /// LoRAX's own id for no adapter.
-    public static let baseModelAdapterID = "__base_model__"
+    package static let baseModelAdapterID = "__base_model__"
 
     /// A resolver for one base model.
-    public init(baseModelIDs: Set<String>, defaultSource: AdapterSource, isLoRAXCompatible: Bool = false) {
+    package init(baseModelIDs: Set<String>, defaultSource: AdapterSource, isLoRAXCompatible: Bool = false) {
         self.isLoRAXCompatible = isLoRAXCompatible
         self.baseModelIDs = baseModelIDs.union(["", Self.baseModelAdapterID])
         self.defaultSource = defaultSource
@@ -94,7 +95,7 @@ public struct AdapterResolver: Sendable {
 
     /// The adapter that the fields mean, or nil for the base model. `bearer` is the credential of the request's header, for
     /// requests that bring none in the body.
-    public func selection(_ fields: AdapterFields, bearer: String?) throws(AdapterFieldsError) -> AdapterSelection? {
+    package func selection(_ fields: AdapterFields, bearer: String?) throws(AdapterFieldsError) -> AdapterSelection? {
         if let merged = fields.merged {
             if let id = fields.id, !baseModelIDs.contains(id) {
                 throw .invalid("at most one of `adapter_id` or `adapters` may be provided")

@@ -1,24 +1,25 @@
-public import ServingEngine
-public import ServingJSON
+package import HTTPServing
+package import ServingEngine
+package import ServingJSON
 
 /// The body of `/v1/chat/completions`.
-public struct ChatRequest: Sendable, Equatable {
+package struct ChatRequest: Sendable, Equatable {
     /// What it shares with completions.
-    public var sampling: OpenAISampling
+    package var sampling: OpenAISampling
     /// The conversation as chat templates take it: objects with `role` and a string as `content`.
-    public var messages: [JSONValue]
+    package var messages: [JSONValue]
     /// `chat_template_kwargs`, as vLLM takes them: more variables for the template.
-    public var templateVariables: JSONObject
+    package var templateVariables: JSONObject
     /// `max_completion_tokens`, else `max_tokens`; nil for the rest of the context.
-    public var maxTokenCount: Int?
+    package var maxTokenCount: Int?
     /// How many alternatives are told; nil for no log probabilities at all.
-    public var logProbabilityCount: Int?
+    package var logProbabilityCount: Int?
 
     /// Most alternatives a token.
-    public static let logProbabilityLimit = 20
+    package static let logProbabilityLimit = 20
 
     /// Reads a body.
-    public init(_ body: JSONValue) throws(OpenAIError) {
+    package init(_ body: JSONValue) throws(OpenAIError) {
         let fields: WireObject
         let wantsLogProbabilities: Bool
         let alternativeCount: Int64?
@@ -102,7 +103,7 @@ public struct ChatRequest: Sendable, Equatable {
     }
 
     /// Puts everything but the prompt into a request.
-    public func apply(to request: inout GenerationRequest) {
+    package func apply(to request: inout GenerationRequest) {
         sampling.apply(to: &request)
         request.maxTokenCount = maxTokenCount
         request.logProbabilityCount = logProbabilityCount

@@ -1,13 +1,15 @@
-public import ServingEngine
+package import HTTPServing
+package import ServingEngine
+package import ServingJSON
 
 /// Shapes an answer of `/v1/chat/completions`.
-public struct ChatResponse: Sendable {
+package struct ChatResponse: Sendable {
     private let identity: OpenAIIdentity
     private let logProbabilities: ChatLogProbabilities?
     private let includesUsage: Bool
 
     /// For the answer to one request.
-    public init(_ request: ChatRequest, _ identity: OpenAIIdentity, texts: any TokenTexts) {
+    package init(_ request: ChatRequest, _ identity: OpenAIIdentity, texts: any TokenTexts) {
         self.identity = identity
         logProbabilities = request.logProbabilityCount.map { ChatLogProbabilities(count: $0, texts: texts) }
         includesUsage = request.sampling.includesUsage
@@ -16,7 +18,7 @@ public struct ChatResponse: Sendable {
     /// A finished answer.
     ///
     /// - Throws: what the model or the engine failed with.
-    public func json(_ output: GenerationOutput) throws(OpenAIError) -> JSONBytes {
+    package func json(_ output: GenerationOutput) throws(OpenAIError) -> JSONBytes {
         var json = JSONBytes(capacity: 1024)
         var usage = OpenAIUsage()
         json.openObject()
@@ -51,10 +53,10 @@ public struct ChatResponse: Sendable {
     }
 
     /// Shapes the events of one request.
-    public func stream() -> Stream { Stream(self) }
+    package func stream() -> Stream { Stream(self) }
 
     /// Chunks: the role first, then text as it comes, a reason at the end of each choice, perhaps the usage.
-    public struct Stream: EventShaping {
+    package struct Stream: EventShaping {
         private let response: ChatResponse
         private var usage = OpenAIUsage()
         private var begun: Set<Int> = []
@@ -64,7 +66,7 @@ public struct ChatResponse: Sendable {
         /// The bytes to send for an event; empty where there are none.
         ///
         /// - Throws: an error that belongs into the stream, which ends with it.
-        public mutating func bytes(_ event: GenerationEvent, promptIndex: Int = 0) throws(OpenAIError) -> [UInt8] {
+        package mutating func bytes(_ event: GenerationEvent, promptIndex: Int = 0) throws(OpenAIError) -> [UInt8] {
             switch event {
             case .started, .prompt, .embedding: return []
             case .token(let token):
@@ -81,7 +83,7 @@ public struct ChatResponse: Sendable {
         }
 
         /// The last events: the usage, if wanted, and `[DONE]`.
-        public func end() -> [UInt8] {
+        package func end() -> [UInt8] {
             EventStream.end(
                 response.identity, object: "chat.completion.chunk", usage: response.includesUsage ? usage : nil)
         }

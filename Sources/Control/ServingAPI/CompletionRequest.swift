@@ -1,30 +1,31 @@
-public import ServingEngine
-public import ServingJSON
+package import HTTPServing
+package import ServingEngine
+package import ServingJSON
 
 /// The body of `/v1/completions`.
-public struct CompletionRequest: Sendable, Equatable {
+package struct CompletionRequest: Sendable, Equatable {
     /// What it shares with chats.
-    public var sampling: OpenAISampling
+    package var sampling: OpenAISampling
     /// The prompts, at least one.
-    public var prompts: [PromptInput]
+    package var prompts: [PromptInput]
     /// `max_tokens`; nil where absent.
-    public var maxTokenCount: Int?
+    package var maxTokenCount: Int?
     /// `logprobs`: how many alternatives are told; nil for none at all.
-    public var logProbabilityCount: Int?
+    package var logProbabilityCount: Int?
     /// Whether the text begins with the prompt.
-    public var echoesPrompt: Bool
+    package var echoesPrompt: Bool
     /// `best_of`: how many answers are made to choose from.
-    public var candidateCount: Int
+    package var candidateCount: Int
 
     /// OpenAI's default of `max_tokens` on this route.
-    public static let defaultMaxTokenCount = 16
+    package static let defaultMaxTokenCount = 16
     /// Most alternatives a token.
-    public static let logProbabilityLimit = 20
+    package static let logProbabilityLimit = 20
     /// Most choices a request, over all prompts.
-    public static let choiceLimit = 2048
+    package static let choiceLimit = 2048
 
     /// Reads a body.
-    public init(_ body: JSONValue) throws(OpenAIError) {
+    package init(_ body: JSONValue) throws(OpenAIError) {
         let fields: WireObject
         let bestOf: Int?
         do throws(WireDecodingError) {
@@ -65,7 +66,7 @@ public struct CompletionRequest: Sendable, Equatable {
     }
 
     /// Puts everything but the prompt into a request.
-    public func apply(to request: inout GenerationRequest, defaultMaxTokenCount: Int?) {
+    package func apply(to request: inout GenerationRequest, defaultMaxTokenCount: Int?) {
         sampling.apply(to: &request)
         request.maxTokenCount = maxTokenCount ?? defaultMaxTokenCount
         request.sampleCount = candidateCount

@@ -1,15 +1,17 @@
-public import ServingEngine
+package import HTTPServing
+package import ServingEngine
+package import ServingJSON
 import ServingTensors
 
 /// Shapes an answer of `/v1/completions`, which may be to several prompts.
-public struct CompletionResponse: Sendable {
+package struct CompletionResponse: Sendable {
     private let request: CompletionRequest
     private let identity: OpenAIIdentity
     private let texts: any TokenTexts
     private let promptTexts: [String]
 
     /// For the answer to one request; `promptTexts` are its prompts as text, where they are echoed.
-    public init(
+    package init(
         _ request: CompletionRequest, _ identity: OpenAIIdentity, promptTexts: [String], texts: any TokenTexts
     ) {
         self.request = request
@@ -27,7 +29,7 @@ public struct CompletionResponse: Sendable {
     /// Finished answers, one output a prompt.
     ///
     /// - Throws: what the model or the engine failed with.
-    public func json(_ outputs: [GenerationOutput]) throws(OpenAIError) -> JSONBytes {
+    package func json(_ outputs: [GenerationOutput]) throws(OpenAIError) -> JSONBytes {
         var json = JSONBytes(capacity: 1024)
         var usage = OpenAIUsage()
         json.openObject()
@@ -75,10 +77,10 @@ public struct CompletionResponse: Sendable {
     }
 
     /// Shapes the events of a request; one for all its prompts.
-    public func stream() -> Stream { Stream(self) }
+    package func stream() -> Stream { Stream(self) }
 
     /// Chunks of the same shape as a finished answer, text as it comes.
-    public struct Stream: EventShaping {
+    package struct Stream: EventShaping {
         private let response: CompletionResponse
         private var usage = OpenAIUsage()
         private var begun: Set<Int> = []
@@ -90,7 +92,7 @@ public struct CompletionResponse: Sendable {
         /// The bytes to send for an event of a prompt; empty where there are none.
         ///
         /// - Throws: an error that belongs into the stream, which ends with it.
-        public mutating func bytes(_ event: GenerationEvent, promptIndex: Int) throws(OpenAIError) -> [UInt8] {
+        package mutating func bytes(_ event: GenerationEvent, promptIndex: Int) throws(OpenAIError) -> [UInt8] {
             switch event {
             case .started, .embedding: return []
             case .prompt(let tokens):
@@ -110,7 +112,7 @@ public struct CompletionResponse: Sendable {
         }
 
         /// The last events: the usage, if wanted, and `[DONE]`.
-        public func end() -> [UInt8] {
+        package func end() -> [UInt8] {
             let isWanted = response.request.sampling.includesUsage
             return EventStream.end(response.identity, object: "text_completion", usage: isWanted ? usage : nil)
         }

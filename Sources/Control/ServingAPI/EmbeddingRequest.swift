@@ -1,9 +1,10 @@
-public import ServingJSON
+package import HTTPServing
+package import ServingJSON
 
 /// The body of `/v1/embeddings`.
-public struct EmbeddingRequest: Sendable, Equatable {
+package struct EmbeddingRequest: Sendable, Equatable {
     /// How numbers are written.
-    public enum Encoding: String, Sendable {
+    package enum Encoding: String, Sendable {
         /// As a JSON list.
         case float
         /// As base64 of little-endian float32.
@@ -11,18 +12,18 @@ public struct EmbeddingRequest: Sendable, Equatable {
     }
 
     /// `model` as given.
-    public var model: String
+    package var model: String
     /// The adapter's fields, LoRAX's `parameters` among them.
-    public var adapter: AdapterFields
+    package var adapter: AdapterFields
     /// The texts, at least one.
-    public var inputs: [PromptInput]
+    package var inputs: [PromptInput]
     /// `encoding_format`.
-    public var encoding: Encoding
+    package var encoding: Encoding
     /// `dimensions`: what the client expects.
-    public var dimensionCount: Int?
+    package var dimensionCount: Int?
 
     /// Reads a body.
-    public init(_ body: JSONValue) throws(OpenAIError) {
+    package init(_ body: JSONValue) throws(OpenAIError) {
         let fields: WireObject
         do throws(WireDecodingError) {
             fields = try WireObject(body, named: "EmbeddingRequest")

@@ -1,16 +1,18 @@
+package import ServingJSON
+
 /// Shapes the answer of `/v1/embeddings`: OpenAI's `data`, and `embeddings`, where LoRAX puts the same.
-public struct EmbeddingResponse: Sendable {
+package struct EmbeddingResponse: Sendable {
     /// One vector an input, (E) each.
-    public var vectors: [[Float]]
+    package var vectors: [[Float]]
     /// How numbers are written.
-    public var encoding: EmbeddingRequest.Encoding
+    package var encoding: EmbeddingRequest.Encoding
     /// The model as the client named it.
-    public var model: String
+    package var model: String
     /// Tokens of the inputs.
-    public var tokenCount: Int
+    package var tokenCount: Int
 
     /// An answer.
-    public init(vectors: [[Float]], encoding: EmbeddingRequest.Encoding, model: String, tokenCount: Int) {
+    package init(vectors: [[Float]], encoding: EmbeddingRequest.Encoding, model: String, tokenCount: Int) {
         self.vectors = vectors
         self.encoding = encoding
         self.model = model
@@ -18,7 +20,7 @@ public struct EmbeddingResponse: Sendable {
     }
 
     /// The body.
-    public var json: JSONBytes {
+    package var json: JSONBytes {
         var json = JSONBytes(capacity: 1024)
         json.openObject()
         json.member("object", "list")
@@ -49,7 +51,7 @@ public struct EmbeddingResponse: Sendable {
     }
 
     /// The body of LoRAX's `/embed`.
-    public static func nativeJSON(_ vector: [Float]) -> JSONBytes {
+    package static func nativeJSON(_ vector: [Float]) -> JSONBytes {
         var json = JSONBytes(capacity: vector.count * 12)
         json.openObject()
         json.key("embeddings")

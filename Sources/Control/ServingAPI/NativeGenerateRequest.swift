@@ -1,16 +1,17 @@
-public import ServingJSON
+package import HTTPServing
+package import ServingJSON
 
 /// The body of LoRAX's generate routes: `{"inputs", "parameters", "stream"}`. Unknown fields mean nothing, null means unset.
-public struct NativeGenerateRequest: Sendable, Equatable {
+package struct NativeGenerateRequest: Sendable, Equatable {
     /// The prompt.
-    public var inputs: String
+    package var inputs: String
     /// How to answer it.
-    public var parameters: NativeParameters
+    package var parameters: NativeParameters
     /// For `POST /` only: whether the answer comes as events.
-    public var stream: Bool
+    package var stream: Bool
 
     /// Reads a body.
-    public init(_ body: JSONValue) throws(WireDecodingError) {
+    package init(_ body: JSONValue) throws(WireDecodingError) {
         let fields = try WireObject(body, named: "GenerateRequest")
         inputs = try fields.requiredString("inputs")
         parameters = try NativeParameters(fields["parameters"] ?? .object(JSONObject()))
@@ -19,54 +20,54 @@ public struct NativeGenerateRequest: Sendable, Equatable {
 }
 
 /// LoRAX's `parameters`, read and not yet validated.
-public struct NativeParameters: Sendable, Equatable {
+package struct NativeParameters: Sendable, Equatable {
     /// `adapter_id` and its company.
-    public var adapter: AdapterFields
+    package var adapter: AdapterFields
     /// `best_of`: how many answers are made to choose from.
-    public var bestOf: Int?
+    package var bestOf: Int?
     /// `temperature`; 0 takes the likeliest token.
-    public var temperature: Float?
+    package var temperature: Float?
     /// `repetition_penalty`
-    public var repetitionPenalty: Float?
+    package var repetitionPenalty: Float?
     /// `frequency_penalty`
-    public var frequencyPenalty: Float?
+    package var frequencyPenalty: Float?
     /// `presence_penalty`
-    public var presencePenalty: Float?
+    package var presencePenalty: Float?
     /// `top_k`
-    public var topK: Int32?
+    package var topK: Int32?
     /// `top_p`
-    public var topP: Float?
+    package var topP: Float?
     /// `typical_p`
-    public var typicalP: Float?
+    package var typicalP: Float?
     /// `do_sample`
-    public var doSample: Bool
+    package var doSample: Bool
     /// `max_new_tokens`; nil for the rest of the context.
-    public var maxNewTokens: UInt32?
+    package var maxNewTokens: UInt32?
     /// `ignore_eos_token`
-    public var ignoreEOSToken: Bool
+    package var ignoreEOSToken: Bool
     /// `return_full_text`: whether the text begins with the prompt.
-    public var returnFullText: Bool
+    package var returnFullText: Bool
     /// `stop`
-    public var stop: [String]
+    package var stop: [String]
     /// `truncate`: how many of the prompt's last tokens are used.
-    public var truncate: Int?
+    package var truncate: Int?
     /// `watermark`
-    public var watermark: Bool
+    package var watermark: Bool
     /// `details`
-    public var details: Bool
+    package var details: Bool
     /// `decoder_input_details`: whether the prompt's tokens are told.
-    public var decoderInputDetails: Bool
+    package var decoderInputDetails: Bool
     /// `return_k_alternatives`: how many alternatives a token are told.
-    public var returnKAlternatives: Int32?
+    package var returnKAlternatives: Int32?
     /// `seed`
-    public var seed: UInt64?
+    package var seed: UInt64?
     /// `response_format`
-    public var responseFormat: ResponseFormat?
+    package var responseFormat: ResponseFormat?
     /// Whether tools were given.
-    public var hasTools: Bool
+    package var hasTools: Bool
 
     /// What an answer must look like.
-    public enum ResponseFormat: Sendable, Equatable {
+    package enum ResponseFormat: Sendable, Equatable {
         /// Nothing in particular: `text`, or a schema that is null.
         case unconstrained
         /// JSON of some kind.
@@ -114,14 +115,14 @@ public struct NativeParameters: Sendable, Equatable {
 }
 
 /// The body of `/embed`: `{"inputs", "parameters"}`.
-public struct NativeEmbedRequest: Sendable, Equatable {
+package struct NativeEmbedRequest: Sendable, Equatable {
     /// The text.
-    public var inputs: String
+    package var inputs: String
     /// With which adapter.
-    public var adapter: AdapterFields
+    package var adapter: AdapterFields
 
     /// Reads a body.
-    public init(_ body: JSONValue) throws(WireDecodingError) {
+    package init(_ body: JSONValue) throws(WireDecodingError) {
         let fields = try WireObject(body, named: "EmbedRequest")
         inputs = try fields.requiredString("inputs")
         adapter =
@@ -134,14 +135,14 @@ public struct NativeEmbedRequest: Sendable, Equatable {
 }
 
 /// The body of `/tokenize`: `{"inputs", "add_special_tokens"}`.
-public struct NativeTokenizeRequest: Sendable, Equatable {
+package struct NativeTokenizeRequest: Sendable, Equatable {
     /// The text.
-    public var inputs: String
+    package var inputs: String
     /// Whether the model's beginning-of-sequence token comes first.
-    public var addsSpecialTokens: Bool
+    package var addsSpecialTokens: Bool
 
     /// Reads a body.
-    public init(_ body: JSONValue) throws(WireDecodingError) {
+    package init(_ body: JSONValue) throws(WireDecodingError) {
         let fields = try WireObject(body, named: "TokenizeRequest")
         inputs = try fields.requiredString("inputs")
         addsSpecialTokens = try fields.bool("add_special_tokens") ?? true

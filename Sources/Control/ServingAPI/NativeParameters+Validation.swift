@@ -1,18 +1,19 @@
-public import ServingEngine
+package import HTTPServing
+package import ServingEngine
 
 /// What a LoRAX server allows; `/info` tells it.
-public struct NativeLimits: Sendable, Equatable {
+package struct NativeLimits: Sendable, Equatable {
     /// Most answers of which the best is taken.
-    public var maxBestOf: Int
+    package var maxBestOf: Int
     /// Most stop strings.
-    public var maxStopSequences: Int
+    package var maxStopSequences: Int
     /// Longest prompt in tokens.
-    public var maxInputLength: Int
+    package var maxInputLength: Int
     /// Longest prompt and answer together in tokens.
-    public var maxTotalTokens: Int
+    package var maxTotalTokens: Int
 
     /// Limits for a context of so many tokens. LoRAX's own defaults for the first two are 2 and 4.
-    public init(contextLength: Int, maxBestOf: Int = 16, maxStopSequences: Int = 16) {
+    package init(contextLength: Int, maxBestOf: Int = 16, maxStopSequences: Int = 16) {
         self.maxBestOf = maxBestOf
         self.maxStopSequences = maxStopSequences
         maxInputLength = max(0, contextLength - 1)
@@ -22,13 +23,13 @@ public struct NativeLimits: Sendable, Equatable {
 
 extension NativeParameters {
     /// Whether tokens are drawn by chance. LoRAX takes the likeliest token unless something asks for more.
-    public var samples: Bool {
+    package var samples: Bool {
         guard temperature != 0 else { return false }
         return doSample || (temperature ?? 1) != 1 || topK != nil || (topP ?? 1) < 1 || typicalP != nil
     }
 
     /// Throws what LoRAX says of the first parameter that is out of its range.
-    public func validate(_ limits: NativeLimits, isStream: Bool) throws(NativeError) {
+    package func validate(_ limits: NativeLimits, isStream: Bool) throws(NativeError) {
         try validateBestOf(limits, isStream)
         if let temperature, !(temperature >= 0) || !temperature.isFinite {
             throw .validation("`temperature` must be non-negative")
@@ -82,7 +83,7 @@ extension NativeParameters {
     }
 
     /// Throws what LoRAX says of a prompt that is too long, alone or with the tokens asked for.
-    public func validate(inputTokenCount: Int, _ limits: NativeLimits) throws(NativeError) {
+    package func validate(inputTokenCount: Int, _ limits: NativeLimits) throws(NativeError) {
         guard inputTokenCount > 0 else { throw .validation("`inputs` cannot be empty") }
         if let maxNewTokens, inputTokenCount + Int(maxNewTokens) > limits.maxTotalTokens {
             throw .validation(
@@ -95,7 +96,7 @@ extension NativeParameters {
     }
 
     /// Puts the parameters into a request. Every token of a stream has a log probability, and so has every detail.
-    public func apply(to request: inout GenerationRequest, isStream: Bool) {
+    package func apply(to request: inout GenerationRequest, isStream: Bool) {
         var sampling = SamplingParameters.greedy
         if samples {
             sampling.temperature = temperature ?? 1

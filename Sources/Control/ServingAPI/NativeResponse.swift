@@ -1,14 +1,16 @@
-public import ServingEngine
+package import HTTPServing
+package import ServingEngine
+package import ServingJSON
 import ServingTensors
 
 /// Shapes an answer as LoRAX does.
-public struct NativeResponse: Sendable {
+package struct NativeResponse: Sendable {
     private let parameters: NativeParameters
     private let prompt: String
     private let texts: any TokenTexts
 
     /// For the answer to one request; `prompt` is its text.
-    public init(_ parameters: NativeParameters, prompt: String, texts: any TokenTexts) {
+    package init(_ parameters: NativeParameters, prompt: String, texts: any TokenTexts) {
         self.parameters = parameters
         self.prompt = prompt
         self.texts = texts
@@ -19,7 +21,7 @@ public struct NativeResponse: Sendable {
     /// A finished answer: `{"generated_text", "details"}`, the likeliest sample first.
     ///
     /// - Throws: `incomplete` where a sample did not come to its end, `generation` where the model failed.
-    public func json(_ output: GenerationOutput) throws(NativeError) -> JSONBytes {
+    package func json(_ output: GenerationOutput) throws(NativeError) -> JSONBytes {
         for sample in output.samples { try Self.check(sample.finish) }
         guard let best = output.samples.max(by: { Self.score($0) < Self.score($1) }) else { throw .incomplete }
         var json = JSONBytes(capacity: 512 + best.tokens.count * (hasDetails ? 96 : 8))
@@ -127,11 +129,11 @@ public struct NativeResponse: Sendable {
     }
 
     /// Shapes the events of one request for `/generate_stream`.
-    public func stream() -> Stream { Stream(self) }
+    package func stream() -> Stream { Stream(self) }
 
     /// One event a token; the last one carries the whole text. It is held back until the engine says how the answer ended,
     /// which it does together with the last token.
-    public struct Stream: Sendable {
+    package struct Stream: Sendable {
         private let response: NativeResponse
         private var text = ""
         private var last: GenerationEvent.Token?
@@ -142,7 +144,7 @@ public struct NativeResponse: Sendable {
         /// The bytes to send for an event; empty where there are none.
         ///
         /// - Throws: an error that belongs into the stream, which ends with it.
-        public mutating func bytes(_ event: GenerationEvent) throws(NativeError) -> [UInt8] {
+        package mutating func bytes(_ event: GenerationEvent) throws(NativeError) -> [UInt8] {
             switch event {
             case .started(let start): seed = start.seed
             case .prompt, .embedding: break
@@ -189,14 +191,5 @@ public struct NativeResponse: Sendable {
             json.frame("\n\n")
             return json.bytes
         }
-    }
-
-    /// An error as an event of a stream.
-    public static func frame(_ error: NativeError) -> [UInt8] {
-        var json = JSONBytes()
-        json.frame("data:")
-        json.raw(error.json.bytes)
-        json.frame("\n\n")
-        return json.bytes
     }
 }

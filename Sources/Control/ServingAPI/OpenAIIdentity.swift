@@ -1,18 +1,20 @@
-public import ServingEngine
+package import HTTPServing
+package import ServingEngine
+import ServingJSON
 
 /// What all parts of one answer on OpenAI's routes have in common.
-public struct OpenAIIdentity: Sendable, Equatable {
+package struct OpenAIIdentity: Sendable, Equatable {
     /// `cmpl-...` or `chatcmpl-...`.
-    public var id: String
+    package var id: String
     /// Seconds since 1970.
-    public var created: Int
+    package var created: Int
     /// The model as the client named it, or the base model's name.
-    public var model: String
+    package var model: String
     /// Names the weights and the build.
-    public var fingerprint: String
+    package var fingerprint: String
 
     /// An identity.
-    public init(id: String, created: Int, model: String, fingerprint: String) {
+    package init(id: String, created: Int, model: String, fingerprint: String) {
         self.id = id
         self.created = created
         self.model = model
@@ -29,19 +31,19 @@ public struct OpenAIIdentity: Sendable, Equatable {
 }
 
 /// Tokens that a request took and made, over all its prompts and choices.
-public struct OpenAIUsage: Sendable, Equatable {
+package struct OpenAIUsage: Sendable, Equatable {
     /// Tokens of the prompts.
-    public var promptTokenCount = 0
+    package var promptTokenCount = 0
     /// Those of them that were in the prefix cache.
-    public var cachedTokenCount = 0
+    package var cachedTokenCount = 0
     /// Tokens generated.
-    public var completionTokenCount = 0
+    package var completionTokenCount = 0
 
     /// Nothing yet.
-    public init() {}
+    package init() {}
 
     /// Counts the end of a sample; a prompt counts once, with its first sample.
-    public mutating func add(_ finish: GenerationEvent.Finish) {
+    package mutating func add(_ finish: GenerationEvent.Finish) {
         completionTokenCount += finish.usage.completionTokenCount
         guard finish.sampleIndex == 0 else { return }
         promptTokenCount += finish.usage.promptTokenCount
@@ -77,7 +79,7 @@ extension FinishReason {
 }
 
 /// Turns the events of a request into server-sent events.
-public protocol EventShaping: Sendable {
+package protocol EventShaping: Sendable {
     /// The bytes to send for an event of a prompt; empty where there are none.
     ///
     /// - Throws: an error that belongs into the stream, which ends with it.
@@ -86,11 +88,7 @@ public protocol EventShaping: Sendable {
     func end() -> [UInt8]
 }
 
-/// The frame of server-sent events.
-public enum EventStream {
-    /// Ends a stream of OpenAI's.
-    public static let done = Array("data: [DONE]\n\n".utf8)
-
+extension EventStream {
     /// The last events of a stream of OpenAI's: the usage, if wanted, in an event without choices, and `[DONE]`.
     static func end(_ identity: OpenAIIdentity, object: String, usage: OpenAIUsage?) -> [UInt8] {
         guard let usage else { return done }
@@ -103,16 +101,5 @@ public enum EventStream {
             usage.write(&json)
             json.closeObject()
         } + done
-    }
-
-    /// An error as an event.
-    public static func frame(_ error: OpenAIError) -> [UInt8] { frame { $0.raw(error.json.bytes) } }
-
-    static func frame(_ write: (inout JSONBytes) -> Void) -> [UInt8] {
-        var json = JSONBytes()
-        json.frame("data: ")
-        write(&json)
-        json.frame("\n\n")
-        return json.bytes
     }
 }

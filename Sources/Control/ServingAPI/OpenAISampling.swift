@@ -1,25 +1,26 @@
-public import ServingEngine
+import HTTPServing
+package import ServingEngine
 import ServingJSON
 import ServingTensors
 
 /// The fields that `/v1/completions` and `/v1/chat/completions` share, read and in range. Null means unset.
-public struct OpenAISampling: Sendable, Equatable {
+package struct OpenAISampling: Sendable, Equatable {
     /// `model` as given: an adapter's id, or the base model.
-    public var model: String
+    package var model: String
     /// `adapter_id` and its company; where no adapter is named there, `model` is its id.
-    public var adapter: AdapterFields
+    package var adapter: AdapterFields
     /// How tokens are chosen.
-    public var parameters = SamplingParameters()
+    package var parameters = SamplingParameters()
     /// `n`.
-    public var choiceCount: Int
+    package var choiceCount: Int
     /// `stop`.
-    public var stop: [String]
+    package var stop: [String]
     /// `ignore_eos_token`, or vLLM's `ignore_eos`.
-    public var ignoresEndOfGeneration: Bool
+    package var ignoresEndOfGeneration: Bool
     /// `stream`.
-    public var isStream: Bool
+    package var isStream: Bool
     /// `stream_options.include_usage`.
-    public var includesUsage: Bool
+    package var includesUsage: Bool
 
     init(_ fields: WireObject) throws(OpenAIError) {
         do throws(WireDecodingError) {
@@ -120,7 +121,7 @@ public struct OpenAISampling: Sendable, Equatable {
     }
 
     /// Puts the fields into a request.
-    public func apply(to request: inout GenerationRequest) {
+    package func apply(to request: inout GenerationRequest) {
         request.sampling = parameters
         request.stopStrings = stop
         request.ignoresEndOfGeneration = ignoresEndOfGeneration

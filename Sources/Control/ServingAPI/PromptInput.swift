@@ -1,15 +1,16 @@
+import HTTPServing
 import ServingJSON
-public import ServingTensors
+package import ServingTensors
 
 /// One prompt of `/v1/completions` or one input of `/v1/embeddings`.
-public enum PromptInput: Sendable, Equatable {
+package enum PromptInput: Sendable, Equatable {
     /// Text, to be tokenized.
     case text(String)
     /// Token ids.
     case tokenIDs([TokenID])
 
     /// The text, where it came as one.
-    public var text: String? { if case .text(let text) = self { text } else { nil } }
+    package var text: String? { if case .text(let text) = self { text } else { nil } }
 
     /// Reads a string, a list of strings, a list of token ids or a list of such lists.
     static func inputs(_ name: String, _ fields: WireObject) throws(OpenAIError) -> [PromptInput] {
@@ -43,7 +44,7 @@ public enum PromptInput: Sendable, Equatable {
     }
 
     /// Most prompts or inputs a request.
-    public static let limit = 2048
+    package static let limit = 2048
 
     private static func tokenIDs(_ elements: [JSONValue]?) -> [TokenID]? {
         guard let elements else { return nil }

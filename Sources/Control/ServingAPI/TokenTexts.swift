@@ -1,7 +1,7 @@
-public import ServingTensors
+package import ServingTensors
 
 /// How single tokens are shown to clients. Held by a model's tokenizer; tests use a table.
-public protocol TokenTexts: Sendable {
+package protocol TokenTexts: Sendable {
     /// The token as text by itself, special tokens spelled out.
     func text(of id: TokenID) -> String
     /// The bytes that the token adds to a text.

@@ -1,7 +1,7 @@
 /// Percent-encoding of paths (RFC 3986, section 2.1).
-enum PercentEncoding {
+package enum PercentEncoding {
     /// The text with `%2F` and the like as the bytes that they stand for; what is no such code stays as it is.
-    static func decoded(_ text: Substring) -> String {
+    package static func decoded(_ text: Substring) -> String {
         var result: [UInt8] = []
         let bytes = Array(text.utf8)
         var index = 0

@@ -1,15 +1,15 @@
 /// A secret that clients show as `Authorization: Bearer KEY`.
-public struct APIKey: Sendable {
+package struct APIKey: Sendable {
     private let bytes: [UInt8]
 
     /// A key; nil where it is empty.
-    public init?(_ text: String) {
+    package init?(_ text: String) {
         guard !text.isEmpty else { return nil }
         bytes = Array(text.utf8)
     }
 
     /// Whether the text is the key. Takes the same time wherever the two differ; the length of the key is no secret.
-    public func matches(_ text: String) -> Bool {
+    package func matches(_ text: String) -> Bool {
         let given = Array(text.utf8)
         var difference = given.count ^ bytes.count
         for index in bytes.indices {

@@ -1,36 +1,41 @@
-import HTTPTypes
-import Hummingbird
+package import HTTPTypes
+package import Hummingbird
 import HummingbirdCore
 import NIOCore
-import ServingAPI
+package import ServingJSON
 
 /// An answer in bytes with its status and headers, before it becomes Hummingbird's.
-struct HTTPReply: Sendable {
-    var status: Int
-    var headers: HTTPFields
-    var body: [UInt8]
+package struct HTTPReply: Sendable {
+    package var status: Int
+    package var headers: HTTPFields
+    package var body: [UInt8]
 
-    init(_ status: Int, contentType: String? = nil, body: [UInt8] = []) {
+    /// An answer.
+    package init(_ status: Int, contentType: String? = nil, body: [UInt8] = []) {
         self.status = status
         self.body = body
         headers = HTTPFields()
         if let contentType { headers[.contentType] = contentType }
     }
 
-    static func json(_ json: JSONBytes, status: Int = 200) -> HTTPReply {
+    /// An answer in JSON.
+    package static func json(_ json: JSONBytes, status: Int = 200) -> HTTPReply {
         HTTPReply(status, contentType: "application/json", body: json.bytes)
     }
 
-    static func text(_ text: String, status: Int) -> HTTPReply {
+    /// An answer in plain text.
+    package static func text(_ text: String, status: Int) -> HTTPReply {
         HTTPReply(status, contentType: "text/plain; charset=utf-8", body: Array(text.utf8))
     }
 
-    init(_ error: NativeError) {
+    /// An error as LoRAX's routes tell it.
+    package init(_ error: NativeError) {
         self = .json(error.json, status: error.status)
         retryLater()
     }
 
-    init(_ error: OpenAIError) {
+    /// An error as OpenAI's routes tell it.
+    package init(_ error: OpenAIError) {
         self = .json(error.json, status: error.status)
         retryLater()
         if status == 401 { headers[.wwwAuthenticate] = "Bearer" }
@@ -40,14 +45,15 @@ struct HTTPReply: Sendable {
         if status == 429 || status == 503 { headers[.retryAfter] = "1" }
     }
 
-    var response: Response {
+    /// The answer as Hummingbird sends it.
+    package var response: Response {
         Response(
             status: HTTPResponse.Status(code: status), headers: headers,
             body: body.isEmpty ? ResponseBody() : ResponseBody(byteBuffer: ByteBuffer(bytes: body)))
     }
 
     /// An answer that is written while it is made.
-    static func events(
+    package static func events(
         _ headers: HTTPFields, _ write: @escaping @Sendable (inout EventWriter) async throws -> Void
     ) -> Response {
         var headers = headers
@@ -64,21 +70,12 @@ struct HTTPReply: Sendable {
     }
 }
 
-/// Writes the bytes of events, each at once.
-struct EventWriter {
-    /// Only the task that answers the request has the writer, one call after the other; Hummingbird's own is Sendable.
-    nonisolated(unsafe) var body: any ResponseBodyWriter
-
-    mutating func write(_ bytes: [UInt8]) async throws {
-        if !bytes.isEmpty { try await body.write(ByteBuffer(bytes: bytes)) }
-    }
-}
-
 extension HTTPField.Name {
     /// Tells proxies not to hold events back. The name is a token, so that there is such a field.
-    static let accelBuffering = custom("X-Accel-Buffering")
+    package static let accelBuffering = custom("X-Accel-Buffering")
 
-    static func custom(_ name: String) -> HTTPField.Name {
+    /// A field by its name, which must be a token.
+    package static func custom(_ name: String) -> HTTPField.Name {
         guard let field = HTTPField.Name(name) else { preconditionFailure("\(name) is no name of a header field") }
         return field
     }

@@ -1,7 +1,7 @@
 /// Names that nobody else has, for ids that clients see.
-enum RandomName {
+package enum RandomName {
     /// 24 letters and digits, 143 bits of chance.
-    static func make() -> String {
+    package static func make() -> String {
         let alphabet = Array("0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ".utf8)
         var generator = SystemRandomNumberGenerator()
         return String(

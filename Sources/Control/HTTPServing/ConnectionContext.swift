@@ -1,16 +1,15 @@
-public import Hummingbird
-import HummingbirdCore
+package import Hummingbird
 import NIOCore
 
 /// The connection that a request came on.
-public struct ReplicaContext: InitializableFromSource, Sendable {
+package struct ConnectionContext: InitializableFromSource, Sendable {
     private let channel: any Channel
 
     /// Made by the server for each request.
-    public init(source: ApplicationRequestContextSource) { channel = source.channel }
+    package init(source: ApplicationRequestContextSource) { channel = source.channel }
 
     /// Whether the client is still there. On channels without our handler, as in tests of routes, it always is.
-    func presence() async -> ClientPresence {
+    package func presence() async -> ClientPresence {
         let channel = channel
         let found = try? await channel.eventLoop.submit {
             try channel.pipeline.syncOperations.handler(type: ConnectionHandler.self).presence

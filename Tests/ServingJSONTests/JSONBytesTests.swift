@@ -1,4 +1,3 @@
-import ServingAPI
 import ServingJSON
 import Testing
 
@@ -18,7 +17,7 @@ import Testing
         for number in [Float.nan, .infinity, -0.5, 1e-30, 3e38] { bytes.number(number) }
         bytes.bool(false)
         bytes.closeArray()
-        let value = try json(text(bytes.bytes))
+        let value = try JSONValue(parsing: String(decoding: bytes.bytes, as: UTF8.self))
         #expect(value[2] == "\n\r\t\u{0}\u{1F}\u{7F}" && value[3] == "é\u{1F600}" && value[1] == "\"\\")
         #expect(value[5]?["a\""] == 5 && value[5]?["b"] == .null && value[5]?["c"] == [])
         #expect(value[6] == .null && value[7] == .null && value[8]?.doubleValue == -0.5)

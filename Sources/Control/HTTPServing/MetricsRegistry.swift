@@ -1,24 +1,35 @@
-import ServingAPI
+package import ServingJSON
 import Synchronization
 
 /// Counters, gauges and histograms by name and labels, written as Prometheus's text format or as LoRAX's JSON.
-final class MetricsRegistry: Sendable {
-    enum Kind: String, Sendable {
+package final class MetricsRegistry: Sendable {
+    /// What Prometheus calls a type.
+    package enum Kind: String, Sendable {
         case counter, gauge, histogram
     }
 
     /// A metric's name, meaning and labels.
-    struct Family: Sendable {
-        var name: String
-        var kind: Kind
-        var help: String
-        var labelNames: [String] = []
+    package struct Family: Sendable {
+        package var name: String
+        package var kind: Kind
+        package var help: String
+        package var labelNames: [String]
         /// Upper bounds of a histogram's buckets, ascending.
-        var buckets: [Double] = []
+        package var buckets: [Double]
+
+        package init(
+            name: String, kind: Kind, help: String, labelNames: [String] = [], buckets: [Double] = []
+        ) {
+            self.name = name
+            self.kind = kind
+            self.help = help
+            self.labelNames = labelNames
+            self.buckets = buckets
+        }
     }
 
     /// A histogram's counts.
-    struct Histogram: Sendable {
+    private struct Histogram: Sendable {
         /// One a bucket, and one for what is above the last.
         var counts: [Int]
         var sum = 0.0
@@ -52,7 +63,7 @@ final class MetricsRegistry: Sendable {
     private let state: Mutex<State>
 
     /// A registry of these metrics. Those without labels show from the start.
-    init(_ families: [Family]) {
+    package init(_ families: [Family]) {
         self.families = families
         places = Dictionary(families.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
         state = Mutex(
@@ -66,7 +77,7 @@ final class MetricsRegistry: Sendable {
                 }))
     }
 
-    func increment(_ name: String, _ labels: [String] = [], by amount: Double = 1) {
+    package func increment(_ name: String, _ labels: [String] = [], by amount: Double = 1) {
         guard let place = places[name] else { return }
         state.withLock { state in
             if case .value(let old)? = state.series[place][labels] {
@@ -77,13 +88,13 @@ final class MetricsRegistry: Sendable {
         }
     }
 
-    func set(_ name: String, _ labels: [String] = [], to value: Double) {
+    package func set(_ name: String, _ labels: [String] = [], to value: Double) {
         guard let place = places[name] else { return }
         state.withLock { $0.series[place][labels] = .value(value) }
     }
 
     /// Adds values to a histogram, all under one lock.
-    func observe(_ name: String, _ labels: [String] = [], _ values: [Double]) {
+    package func observe(_ name: String, _ labels: [String] = [], _ values: [Double]) {
         guard let place = places[name], !values.isEmpty else { return }
         let buckets = families[place].buckets
         state.withLock { state in
@@ -94,7 +105,7 @@ final class MetricsRegistry: Sendable {
         }
     }
 
-    func observe(_ name: String, _ labels: [String] = [], _ value: Double) { observe(name, labels, [value]) }
+    package func observe(_ name: String, _ labels: [String] = [], _ value: Double) { observe(name, labels, [value]) }
 
     // MARK: Output
 
@@ -106,7 +117,7 @@ final class MetricsRegistry: Sendable {
     }
 
     /// Prometheus's text format, version 0.0.4.
-    func text() -> String {
+    package func text() -> String {
         var lines: [String] = []
         for (family, series) in snapshot() where !series.isEmpty {
             lines.append("# HELP \(family.name) \(family.help)")
@@ -119,7 +130,7 @@ final class MetricsRegistry: Sendable {
     }
 
     /// LoRAX's JSON: `{name: {"type", "data": [{"key", "value"}]}}`, with the labelled name, `sum`, `count` or nothing as key.
-    func json() -> JSONBytes {
+    package func json() -> JSONBytes {
         var json = JSONBytes(capacity: 16384)
         json.openObject()
         for (family, series) in snapshot() where !series.isEmpty {

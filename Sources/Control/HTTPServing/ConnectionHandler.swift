@@ -1,44 +1,26 @@
 import HTTPTypes
-import NIOCore
-import NIOHTTPTypes
-
-/// Times after which a connection is given up or kept awake.
-public struct ConnectionTimeouts: Sendable, Equatable {
-    /// For a request to arrive, from its first byte to its last, and for the next one to begin.
-    public var request: Duration
-    /// For a client that reads nothing of an answer that waits for it.
-    public var stalledWrite: Duration
-    /// Silence in a stream of events after which a comment is sent.
-    public var keepAlive: Duration
-
-    /// Timeouts; the last one is LoRAX's.
-    public init(
-        request: Duration = .seconds(30), stalledWrite: Duration = .seconds(60), keepAlive: Duration = .seconds(15)
-    ) {
-        self.request = request
-        self.stalledWrite = stalledWrite
-        self.keepAlive = keepAlive
-    }
-}
+package import NIOCore
+package import NIOHTTPTypes
 
 /// Watches one connection: tells requests when the client goes, closes it when the client is too slow, and sends comments
 /// into event streams that are silent. Lives on the connection's event loop.
-final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
-    typealias InboundIn = HTTPRequestPart
-    typealias InboundOut = HTTPRequestPart
-    typealias OutboundIn = HTTPResponsePart
-    typealias OutboundOut = HTTPResponsePart
+package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
+    package typealias InboundIn = HTTPRequestPart
+    package typealias InboundOut = HTTPRequestPart
+    package typealias OutboundIn = HTTPResponsePart
+    package typealias OutboundOut = HTTPResponsePart
 
-    let presence = ClientPresence()
+    package let presence = ClientPresence()
     private let timeouts: ConnectionTimeouts
     private var requestDeadline: Scheduled<Void>?
     private var writeDeadline: Scheduled<Void>?
     private var keepAlive: RepeatedTask?
     private var wroteLately = false
 
-    init(timeouts: ConnectionTimeouts) { self.timeouts = timeouts }
+    /// A handler for one connection.
+    package init(timeouts: ConnectionTimeouts) { self.timeouts = timeouts }
 
-    func channelRead(context: ChannelHandlerContext, data: NIOAny) {
+    package func channelRead(context: ChannelHandlerContext, data: NIOAny) {
         switch unwrapInboundIn(data) {
         case .head: requestDeadline = scheduleClose(context, in: timeouts.request)
         case .body: break
@@ -47,34 +29,34 @@ final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
         context.fireChannelRead(data)
     }
 
-    func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
+    package func userInboundEventTriggered(context: ChannelHandlerContext, event: Any) {
         if case ChannelEvent.inputClosed? = event as? ChannelEvent { presence.leave() }
         context.fireUserInboundEventTriggered(event)
     }
 
-    func channelInactive(context: ChannelHandlerContext) {
+    package func channelInactive(context: ChannelHandlerContext) {
         endTimers()
         presence.leave()
         context.fireChannelInactive()
     }
 
-    func handlerRemoved(context: ChannelHandlerContext) {
+    package func handlerRemoved(context: ChannelHandlerContext) {
         endTimers()
         presence.leave()
     }
 
-    func errorCaught(context: ChannelHandlerContext, error: any Error) {
+    package func errorCaught(context: ChannelHandlerContext, error: any Error) {
         if error is IOError { presence.leave() }
         context.fireErrorCaught(error)
     }
 
-    func channelWritabilityChanged(context: ChannelHandlerContext) {
+    package func channelWritabilityChanged(context: ChannelHandlerContext) {
         cancel(&writeDeadline)
         if !context.channel.isWritable { writeDeadline = scheduleClose(context, in: timeouts.stalledWrite) }
         context.fireChannelWritabilityChanged()
     }
 
-    func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
+    package func write(context: ChannelHandlerContext, data: NIOAny, promise: EventLoopPromise<Void>?) {
         switch unwrapOutboundIn(data) {
         case .head(let head):
             if head.headerFields[.contentType] == "text/event-stream" { startKeepAlive(context) }

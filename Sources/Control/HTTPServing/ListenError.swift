@@ -1,12 +1,13 @@
 import Glibc
-import NIOCore
+package import NIOCore
 
 /// Why a server can't listen. One line: what, where, what to do.
-public struct ReplicaServerError: Error, Sendable, CustomStringConvertible {
+package struct ListenError: Error, Sendable, CustomStringConvertible {
     /// The line.
-    public let description: String
+    package let description: String
 
-    init(_ error: IOError, host: String, port: Int) {
+    /// The system refused the address.
+    package init(_ error: IOError, host: String, port: Int) {
         description =
             switch error.errnoCode {
             case EADDRINUSE: "port \(port) on \(host) is in use (choose another with --port, or 0 for any that is free)"
@@ -16,7 +17,8 @@ public struct ReplicaServerError: Error, Sendable, CustomStringConvertible {
             }
     }
 
-    init(_ error: SocketAddressError, host: String) {
+    /// The address is none.
+    package init(_ error: SocketAddressError, host: String) {
         description = "\(host) is no host that is known here (see --host)"
     }
 }

@@ -3,7 +3,7 @@ import Synchronization
 /// Whether the client of a connection is still there, and what to do when it goes.
 ///
 /// The connection's channel handler tells of the end; requests under way put their cancellation here.
-final class ClientPresence: Sendable {
+package final class ClientPresence: Sendable {
     private struct State {
         var isGone = false
         var nextID = 0
@@ -12,10 +12,13 @@ final class ClientPresence: Sendable {
 
     private let state = Mutex(State())
 
-    var isGone: Bool { state.withLock { $0.isGone } }
+    /// A client that is there.
+    package init() {}
+
+    package var isGone: Bool { state.withLock { $0.isGone } }
 
     /// The client closed the connection, or the half of it that it sends on.
-    func leave() {
+    package func leave() {
         let actions = state.withLock { state in
             state.isGone = true
             defer { state.actions = [:] }
@@ -25,7 +28,7 @@ final class ClientPresence: Sendable {
     }
 
     /// Runs `body`, and `action` as soon as the client goes meanwhile or has gone before.
-    func whileHere<Value, Failure: Error>(
+    package func whileHere<Value, Failure: Error>(
         onLeave action: @escaping @Sendable () -> Void, _ body: () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         let id = state.withLock { state -> Int? in
@@ -40,7 +43,7 @@ final class ClientPresence: Sendable {
     }
 
     /// Runs `operation` in a task of its own, which ends when the client goes.
-    func cancelling<Value: Sendable, Failure: Error>(
+    package func cancelling<Value: Sendable, Failure: Error>(
         _ operation: @escaping @Sendable () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
         let task = Task { () -> Result<Value, Failure> in

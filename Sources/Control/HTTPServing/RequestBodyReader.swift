@@ -1,27 +1,41 @@
-import Hummingbird
+package import Hummingbird
 import HummingbirdCore
-import NIOCore
-import ServingAPI
-import ServingJSON
+package import NIOCore
+package import ServingJSON
 
 /// Reads a request's JSON as axum's `Json` extractor does.
-struct RequestBodyReader: Sendable {
+package struct RequestBodyReader: Sendable {
     /// Why a body can't be read: status and text.
-    struct Failure: Error, Equatable {
-        var status: Int
-        var message: String
+    package struct Failure: Error, Equatable {
+        package var status: Int
+        package var message: String
+
+        /// A failure.
+        package init(status: Int, message: String) {
+            self.status = status
+            self.message = message
+        }
 
         /// As axum answers: plain text.
-        var native: HTTPReply { .text(message, status: status) }
+        package var native: HTTPReply { .text(message, status: status) }
         /// As OpenAI answers.
-        var openAI: HTTPReply { HTTPReply(OpenAIError(status, message, type: "invalid_request_error")) }
+        package var openAI: HTTPReply { HTTPReply(OpenAIError(status, message, type: "invalid_request_error")) }
     }
 
-    let maxBytes: Int
-    let maxDepth: Int
+    private let maxBytes: Int
+    private let maxDepth: Int
+
+    /// A reader of bodies up to so many bytes, with JSON nested so deep.
+    package init(maxBytes: Int, maxDepth: Int) {
+        self.maxBytes = maxBytes
+        self.maxDepth = maxDepth
+    }
 
     /// The body of a request.
-    func json(_ request: Request) async throws(Failure) -> JSONValue {
+    package func json(_ request: Request) async throws(Failure) -> JSONValue { try json(await bytes(request)) }
+
+    /// The bytes of a request's body, which say of themselves that they are JSON.
+    package func bytes(_ request: Request) async throws(Failure) -> ByteBuffer {
         let type = request.headers[.contentType]?.lowercased().prefix { $0 != ";" } ?? ""
         let name = type.trimmingSuffix { $0 == " " }
         guard name == "application/json" || name.hasPrefix("application/") && name.hasSuffix("+json") else {
@@ -30,14 +44,17 @@ struct RequestBodyReader: Sendable {
         let tooLarge = Failure(
             status: 413, message: "Failed to buffer the request body: length limit exceeded (\(maxBytes) bytes)")
         if let length = request.headers[.contentLength].flatMap({ Int($0) }), length > maxBytes { throw tooLarge }
-        let buffer: ByteBuffer
         do {
-            buffer = try await request.body.collect(upTo: maxBytes)
+            return try await request.body.collect(upTo: maxBytes)
         } catch is NIOTooManyBytesError {
             throw tooLarge
         } catch {
             throw Failure(status: 400, message: "Failed to buffer the request body: \(error)")
         }
+    }
+
+    /// Those bytes as JSON.
+    package func json(_ buffer: ByteBuffer) throws(Failure) -> JSONValue {
         let limits = JSONLimits(depth: maxDepth)
         let result = buffer.withUnsafeReadableBytes { bytes in
             Result { () throws(JSONParseError) in try JSONValue(parsing: bytes, limits: limits) }

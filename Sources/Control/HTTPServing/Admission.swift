@@ -1,15 +1,15 @@
 import Synchronization
 
 /// Counts requests under way, refuses more than there may be, and waits for the last one when the server drains.
-final class Admission: Sendable {
+package final class Admission: Sendable {
     /// Why a request is not let in.
-    enum Refusal: Error, Equatable {
+    package enum Refusal: Error, Equatable {
         case full
         case draining
     }
 
     /// A request under way; it ends when nobody holds this any more.
-    final class Ticket: Sendable {
+    package final class Ticket: Sendable {
         private let admission: Admission
 
         fileprivate init(_ admission: Admission) { self.admission = admission }
@@ -27,14 +27,14 @@ final class Admission: Sendable {
     private let state = Mutex(State())
 
     /// Lets in at most `limit` requests at a time.
-    init(limit: Int) { self.limit = limit }
+    package init(limit: Int) { self.limit = limit }
 
     /// Requests under way.
-    var count: Int { state.withLock { $0.count } }
+    package var count: Int { state.withLock { $0.count } }
     /// Whether nothing new is let in.
-    var isDraining: Bool { state.withLock { $0.isDraining } }
+    package var isDraining: Bool { state.withLock { $0.isDraining } }
 
-    func enter() throws(Refusal) -> Ticket {
+    package func enter() throws(Refusal) -> Ticket {
         let refusal = state.withLock { state -> Refusal? in
             if state.isDraining { return .draining }
             if state.count >= limit { return .full }
@@ -56,10 +56,10 @@ final class Admission: Sendable {
     }
 
     /// Refuses new requests from now on.
-    func startDraining() { state.withLock { $0.isDraining = true } }
+    package func startDraining() { state.withLock { $0.isDraining = true } }
 
     /// Refuses new requests and returns when the last one has ended.
-    func drain() async {
+    package func drain() async {
         await withCheckedContinuation { continuation in
             let isDone = state.withLock { state in
                 state.isDraining = true

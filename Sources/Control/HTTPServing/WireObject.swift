@@ -1,12 +1,12 @@
-import ServingJSON
+package import ServingJSON
 
 /// The members of an object in a request body, read by name and type. Null stands for an absent member, as clients send it.
-struct WireObject {
-    let object: JSONObject
+package struct WireObject {
+    package let object: JSONObject
     /// Path of the object itself, empty at the top.
-    let path: String
+    package let path: String
 
-    init(_ value: JSONValue, named name: String, path: String = "") throws(WireDecodingError) {
+    package init(_ value: JSONValue, named name: String, path: String = "") throws(WireDecodingError) {
         guard case .object(let object) = value else {
             throw WireDecodingError(path: path, message: value.mismatch("struct \(name)"))
         }
@@ -14,58 +14,58 @@ struct WireObject {
         self.path = path
     }
 
-    func path(of name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
+    package func path(of name: String) -> String { path.isEmpty ? name : "\(path).\(name)" }
 
     /// The member, or nil where it is absent or null.
-    subscript(name: String) -> JSONValue? {
+    package subscript(name: String) -> JSONValue? {
         guard let value = object[name], !value.isNull else { return nil }
         return value
     }
 
-    func fails(_ name: String, _ message: String) -> WireDecodingError {
+    package func fails(_ name: String, _ message: String) -> WireDecodingError {
         WireDecodingError(path: path(of: name), message: message)
     }
 
-    func required(_ name: String) throws(WireDecodingError) -> JSONValue {
+    package func required(_ name: String) throws(WireDecodingError) -> JSONValue {
         guard let value = object[name] else {
             throw WireDecodingError(path: path, message: "missing field `\(name)`")
         }
         return value
     }
 
-    func requiredString(_ name: String) throws(WireDecodingError) -> String {
+    package func requiredString(_ name: String) throws(WireDecodingError) -> String {
         let value = try required(name)
         guard let text = value.stringValue else { throw fails(name, value.mismatch("a string")) }
         return text
     }
 
-    func string(_ name: String) throws(WireDecodingError) -> String? {
+    package func string(_ name: String) throws(WireDecodingError) -> String? {
         guard let value = self[name] else { return nil }
         guard let text = value.stringValue else { throw fails(name, value.mismatch("a string")) }
         return text
     }
 
-    func bool(_ name: String) throws(WireDecodingError) -> Bool? {
+    package func bool(_ name: String) throws(WireDecodingError) -> Bool? {
         guard let value = self[name] else { return nil }
         guard let flag = value.boolValue else { throw fails(name, value.mismatch("a boolean")) }
         return flag
     }
 
     /// A number that a float32 holds.
-    func float(_ name: String) throws(WireDecodingError) -> Float? {
+    package func float(_ name: String) throws(WireDecodingError) -> Float? {
         guard let value = self[name] else { return nil }
         guard let number = value.doubleValue else { throw fails(name, value.mismatch("f32")) }
         return Float(number)
     }
 
-    func integer<Value: FixedWidthInteger>(
+    package func integer<Value: FixedWidthInteger>(
         _ name: String, _ type: String, as _: Value.Type = Value.self
     ) throws(WireDecodingError) -> Value? {
         guard let value = self[name] else { return nil }
         return try Self.integer(value, type, path: path(of: name))
     }
 
-    static func integer<Value: FixedWidthInteger>(
+    package static func integer<Value: FixedWidthInteger>(
         _ value: JSONValue, _ type: String, path: String
     ) throws(WireDecodingError) -> Value {
         switch value {
@@ -80,13 +80,13 @@ struct WireObject {
         }
     }
 
-    func array(_ name: String) throws(WireDecodingError) -> [JSONValue]? {
+    package func array(_ name: String) throws(WireDecodingError) -> [JSONValue]? {
         guard let value = self[name] else { return nil }
         guard let elements = value.arrayValue else { throw fails(name, value.mismatch("a sequence")) }
         return elements
     }
 
-    func strings(_ name: String) throws(WireDecodingError) -> [String]? {
+    package func strings(_ name: String) throws(WireDecodingError) -> [String]? {
         guard let elements = try array(name) else { return nil }
         var result: [String] = []
         for (index, element) in elements.enumerated() {
@@ -96,13 +96,13 @@ struct WireObject {
         return result
     }
 
-    func number(_ name: String) throws(WireDecodingError) -> Double? {
+    package func number(_ name: String) throws(WireDecodingError) -> Double? {
         guard let value = self[name] else { return nil }
         guard let number = value.doubleValue else { throw fails(name, value.mismatch("f32")) }
         return number
     }
 
-    func numbers(_ name: String) throws(WireDecodingError) -> [Double]? {
+    package func numbers(_ name: String) throws(WireDecodingError) -> [Double]? {
         guard let elements = try array(name) else { return nil }
         var result: [Double] = []
         for (index, element) in elements.enumerated() {
@@ -112,7 +112,7 @@ struct WireObject {
         return result
     }
 
-    func object(_ name: String, named type: String) throws(WireDecodingError) -> WireObject? {
+    package func object(_ name: String, named type: String) throws(WireDecodingError) -> WireObject? {
         guard let value = self[name] else { return nil }
         return try WireObject(value, named: type, path: path(of: name))
     }
@@ -120,7 +120,7 @@ struct WireObject {
 
 extension JSONValue {
     /// serde's words for a value of another type than the one expected.
-    func mismatch(_ expected: String) -> String { "invalid type: \(serdeName), expected \(expected)" }
+    package func mismatch(_ expected: String) -> String { "invalid type: \(serdeName), expected \(expected)" }
 
     private var serdeName: String {
         switch self {

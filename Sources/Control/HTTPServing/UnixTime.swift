@@ -1,7 +1,7 @@
 import Glibc
 
 /// The wall clock, for what clients are told.
-enum UnixTime {
+package enum UnixTime {
     /// Seconds since 1970.
-    static func now() -> Int { time(nil) }
+    package static func now() -> Int { time(nil) }
 }

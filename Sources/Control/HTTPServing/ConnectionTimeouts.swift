@@ -1,0 +1,30 @@
+package import HummingbirdCore
+import NIOCore
+
+/// Times after which a connection is given up or kept awake.
+package struct ConnectionTimeouts: Sendable, Equatable {
+    /// For a request to arrive, from its first byte to its last, and for the next one to begin.
+    package var request: Duration
+    /// For a client that reads nothing of an answer that waits for it.
+    package var stalledWrite: Duration
+    /// Silence in a stream of events after which a comment is sent.
+    package var keepAlive: Duration
+
+    /// Timeouts; the last one is LoRAX's.
+    package init(
+        request: Duration = .seconds(30), stalledWrite: Duration = .seconds(60), keepAlive: Duration = .seconds(15)
+    ) {
+        self.request = request
+        self.stalledWrite = stalledWrite
+        self.keepAlive = keepAlive
+    }
+
+    /// A channel of HTTP/1.1 that gives connections up at these times, has a ``ConnectionHandler`` on each, and reads heads of
+    /// requests of bounded size.
+    package var channelConfiguration: HTTP1Channel.Configuration {
+        HTTP1Channel.Configuration(
+            additionalChannelHandlers: [ConnectionHandler(timeouts: self)], idleTimeout: TimeAmount(request),
+            httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
+                maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 100))
+    }
+}
