@@ -1,4 +1,5 @@
 import ArgumentParser
+import HTTPServing
 import ModelHub
 import ReplicaServer
 import ServingEngine
@@ -117,7 +118,7 @@ struct EngineServeCommand: AsyncParsableCommand {
                     }
                 try? TextOutput.error.writeLine("pbctl: \(line)")
             }
-        } catch let error as ReplicaServerError {
+        } catch let error as ListenError {
             throw CommandFailure(error.description)
         }
     }
