@@ -114,7 +114,9 @@ package struct DispatchStateMachine: Sendable {
     /// A request comes, or comes again after its replica failed.
     package mutating func enter(_ demand: Demand, isReturning: Bool, now: ContinuousClock.Instant) -> Entry {
         if let refusal { return .refuse(refusal) }
-        if waitingCount == 0 || isReturning && returning.isEmpty, let replica = take(demand, now) { return .go(replica) }
+        if waitingCount == 0 || isReturning && returning.isEmpty, let replica = take(demand, now) {
+            return .go(replica)
+        }
         guard isReturning || waiting.count < limits.waiting else { return .refuse(.queueFull(limit: limits.waiting)) }
         nextNumber += 1
         let waiter = Waiter(id: WaiterID(number: nextNumber), demand: demand)

@@ -1,5 +1,6 @@
-package import Deployments
+import Deployments
 package import HTTPServing
+import HTTPTypes
 import ServingJSON
 
 /// Why the gateway itself does not answer a request as it was meant to, in the forms of both kinds of routes.

@@ -44,14 +44,15 @@ struct GatewayRequest: Sendable {
         let limit =
             endpoint.form == .openAI
             ? json["max_completion_tokens"] ?? json["max_tokens"] : parameters?["max_new_tokens"]
-        prompt = bytes.withUnsafeReadableBytes { bytes in
-            switch endpoint {
-            case .chat: JSONMembers.firstValue("messages", in: bytes)
-            case .completions: JSONMembers.firstValue("prompt", in: bytes)
-            case .embeddings: JSONMembers.firstValue("input", in: bytes)
-            default: JSONMembers.firstValue("inputs", in: bytes)
-            }
-        } ?? 0..<0
+        prompt =
+            bytes.withUnsafeReadableBytes { bytes in
+                switch endpoint {
+                case .chat: JSONMembers.firstValue("messages", in: bytes)
+                case .completions: JSONMembers.firstValue("prompt", in: bytes)
+                case .embeddings: JSONMembers.firstValue("input", in: bytes)
+                default: JSONMembers.firstValue("inputs", in: bytes)
+                }
+            } ?? 0..<0
         // About four bytes of English text a token.
         promptTokenCount = prompt.count / 4 + 1
         let asked = limit?.intValue ?? (endpoint.generates ? Self.usualAnswerTokenCount : 0)

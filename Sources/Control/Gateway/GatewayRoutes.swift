@@ -216,7 +216,9 @@ package struct GatewayRoutes: Sendable {
 
     /// An answer with the model that the client knows.
     private static func renamed(_ bytes: ByteBuffer, _ model: [UInt8]) -> ByteBuffer {
-        guard let place = bytes.withUnsafeReadableBytes({ JSONMembers.firstValue("model", in: $0) }) else { return bytes }
+        guard let place = bytes.withUnsafeReadableBytes({ JSONMembers.firstValue("model", in: $0) }) else {
+            return bytes
+        }
         var source = bytes
         var result = ByteBuffer()
         result.reserveCapacity(bytes.readableBytes + model.count)

@@ -1,6 +1,7 @@
 import AsyncHTTPClient
 import Deployments
 import HTTPServing
+import NIOCore
 import NIOHTTP1
 import ServingJSON
 import Synchronization

@@ -117,7 +117,8 @@ struct JSONMembers {
     private mutating func skipScalar() {
         while let byte = peek {
             switch byte {
-            case UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]"), UInt8(ascii: ":"), 0x20, 0x0A, 0x0D, 0x09: return
+            case UInt8(ascii: ","), UInt8(ascii: "}"), UInt8(ascii: "]"), UInt8(ascii: ":"), 0x20, 0x0A, 0x0D, 0x09:
+                return
             default: offset += 1
             }
         }

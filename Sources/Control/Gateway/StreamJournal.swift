@@ -67,7 +67,9 @@ struct StreamJournal: Sendable {
         var isOfChoice = false
         var entries: [Entry] = []
         for range in frame.comments {
-            guard let comment = try? JSONValue(parsing: UnsafeRawBufferPointer(rebasing: bytes[range])) else { continue }
+            guard let comment = try? JSONValue(parsing: UnsafeRawBufferPointer(rebasing: bytes[range])) else {
+                continue
+            }
             if let entry = Entry(comment) {
                 isOfChoice = true
                 entries.append(entry)

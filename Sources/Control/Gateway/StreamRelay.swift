@@ -1,6 +1,6 @@
 import AsyncHTTPClient
-import HTTPServing
 import Deployments
+import HTTPServing
 import HummingbirdCore
 import NIOCore
 import ServingJSON

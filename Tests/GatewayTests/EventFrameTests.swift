@@ -1,0 +1,131 @@
+import NIOCore
+import ServingJSON
+import Testing
+
+@testable import Gateway
+
+@Suite("Events") struct EventFrameTests {
+    @Test("Frames come out whole, however their bytes come in", arguments: [1, 2, 3, 7, 64, 1000])
+    func splits(pieceSize: Int) throws {
+        let frames = [
+            "data: a\n\n", ": x\ndata: b\ndata: c\n\n", ":\n\n", "data: d\r\n\r\n", "data: {\"a\":\"\\n\"}\n\n",
+        ]
+        let bytes = Array(frames.joined().utf8)
+        var splitter = EventFrameSplitter(limit: 100)
+        var result: [String] = []
+        for start in stride(from: 0, to: bytes.count, by: pieceSize) {
+            splitter.append(ByteBuffer(bytes: bytes[start..<min(start + pieceSize, bytes.count)]))
+            while let frame = try splitter.next() { result.append(String(buffer: frame)) }
+        }
+        #expect(result == frames)
+        splitter.append(ByteBuffer(string: "data: half"))
+        let rest = try splitter.next()
+        #expect(rest == nil)
+    }
+
+    @Test("A frame larger than the limit is an error, complete or not")
+    func limits() throws {
+        for text in ["data: 0123456789\n\n", "data: 0123456789"] {
+            var splitter = EventFrameSplitter(limit: 10)
+            splitter.append(ByteBuffer(string: text))
+            #expect(throws: EventFrameSplitter.TooLarge(limit: 10)) { _ = try splitter.next() }
+        }
+    }
+
+    private func parts(_ text: String) -> (comments: [String], payload: String, data: String?) {
+        let bytes = Array(text.utf8)
+        let frame = bytes.withUnsafeBytes { EventFrame($0) }
+        func string(_ range: Range<Int>) -> String { String(decoding: bytes[range], as: UTF8.self) }
+        return (frame.comments.map(string), string(frame.payload), frame.data.map(string))
+    }
+
+    @Test(
+        "A frame is comments for the gateway and the rest for the client",
+        arguments: [
+            (": a\n:b\ndata: c\n\n", ["a", "b"], "data: c\n\n", "c"),
+            ("data:{}\n\n", [], "data:{}\n\n", "{}"),
+            (":\n\n", [], "", nil),
+            (": a\r\ndata: c\r\n\r\n", ["a"], "data: c\r\n\r\n", "c"),
+            ("event: x\ndata: y\n\n", [], "event: x\ndata: y\n\n", nil),
+            ("", [], "", nil), (":", [], "", nil), ("\n", [], "", nil),
+        ] as [(String, [String], String, String?)])
+    func separates(text: String, comments: [String], payload: String, data: String?) {
+        let parts = parts(text)
+        #expect(parts.comments == comments)
+        #expect(parts.payload == payload)
+        #expect(parts.data == data)
+    }
+}
+
+@Suite("The journal of a stream") struct StreamJournalTests {
+    private func add(_ journal: inout StreamJournal, _ text: String) -> StreamJournal.Meaning {
+        let bytes = Array(text.utf8)
+        return bytes.withUnsafeBytes { journal.add(EventFrame($0), $0) }
+    }
+
+    private func resume(_ journal: StreamJournal) -> String? {
+        journal.resume.map { String(decoding: $0.bytes, as: UTF8.self) }
+    }
+
+    @Test("It knows the tokens of all choices, those of frames without text among them")
+    func tokens() {
+        var journal = StreamJournal(form: .openAI)
+        #expect(resume(journal) == nil && journal.canCarryOn)
+        #expect(add(&journal, ": {\"choice\":1,\"tokens\":[]}\ndata: {\"id\":\"x\",\"created\":5}\n\n") == .content)
+        #expect(add(&journal, ": {\"choice\":0,\"tokens\":[1,2]}\ndata: {\"id\":\"x\",\"created\":5}\n\n") == .content)
+        #expect(add(&journal, ": {\"choice\":0,\"tokens\":[3]}\n\n") == .comment)
+        #expect(add(&journal, ":\n\n") == .comment)
+        #expect(add(&journal, ": {\"choice\":1,\"tokens\":[9],\"finished\":true}\ndata: {}\n\n") == .content)
+        #expect(journal.tokenCount == 4)
+        #expect(
+            resume(journal)
+                == #"{"id":"x","created":5,"choices":[{"choice":0,"tokens":[1,2,3],"finished":false},"#
+                + #"{"choice":1,"tokens":[9],"finished":true}]}"#)
+    }
+
+    @Test("Frames behind the last token are passed on once")
+    func tail() {
+        var journal = StreamJournal(form: .openAI)
+        #expect(add(&journal, ": {\"choice\":0,\"tokens\":[1],\"finished\":true}\ndata: {}\n\n") == .content)
+        #expect(add(&journal, "data: {\"usage\":1}\n\n") == .content)
+        journal.changeReplica()
+        #expect(add(&journal, "data: {\"usage\":1}\n\n") == .repeated)
+        #expect(!journal.mayEnd)
+        #expect(add(&journal, ": {\"timing\":{\"queue_ms\":1.5,\"prompt_tokens\":3}}\ndata: [DONE]\n\n") == .end)
+        #expect(journal.mayEnd && journal.timing?.queueMilliseconds == 1.5 && journal.timing?.promptTokenCount == 3)
+    }
+
+    @Test("A native stream is over when its answer is finished")
+    func native() {
+        var journal = StreamJournal(form: .native)
+        #expect(add(&journal, ": {\"choice\":0,\"tokens\":[1]}\ndata:{}\n\n") == .content)
+        #expect(add(&journal, ": {\"choice\":0,\"tokens\":[2],\"finished\":true}\ndata:{}\n\n") == .end)
+    }
+
+    @Test("An error ends a stream; that a replica shuts down does not")
+    func errors() {
+        var journal = StreamJournal(form: .openAI)
+        #expect(add(&journal, "data: {\"error\":{\"code\":\"shutting_down\"}}\n\n") == .handOver)
+        #expect(add(&journal, "data:{\"error\":\"x\",\"error_type\":\"shutting_down\"}\n\n") == .handOver)
+        #expect(!journal.hasFailed)
+        #expect(add(&journal, "data: {\"error\":{\"message\":\"no\"}}\n\n") == .end)
+        #expect(journal.hasFailed)
+    }
+
+    @Test("A stream of a replica that tells no tokens can't be carried on, and ends where its bytes end")
+    func tellsNothing() {
+        var journal = StreamJournal(form: .openAI)
+        #expect(!journal.mayEnd)
+        #expect(add(&journal, "data: {}\n\n") == .content)
+        #expect(!journal.canCarryOn && journal.mayEnd)
+    }
+
+    @Test("Comments that are no JSON, or say other things, are nothing")
+    func otherComments() {
+        var journal = StreamJournal(form: .openAI)
+        for comment in ["{", "[1]", "{\"choice\":\"a\"}", "{\"timing\":5}", "hello"] {
+            #expect(add(&journal, ": \(comment)\n\n") == .comment)
+        }
+        #expect(journal.tokenCount == 0 && journal.timing == nil)
+    }
+}
