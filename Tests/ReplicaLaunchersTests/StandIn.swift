@@ -12,6 +12,7 @@ struct StandIn: Sendable, Hashable {
     var listens = true
     var exitCode: Int32?
     var printsEnvironment = false
+    var printsSignals = false
 
     var arguments: [String] {
         var arguments = lines.flatMap { ["--say", $0] }
@@ -20,6 +21,7 @@ struct StandIn: Sendable, Hashable {
         if !listens { arguments += ["--never-listen"] }
         if let exitCode { arguments += ["--exit", String(exitCode)] }
         if printsEnvironment { arguments += ["--print-environment"] }
+        if printsSignals { arguments += ["--print-signals"] }
         return arguments
     }
 
@@ -38,6 +40,7 @@ struct StandIn: Sendable, Hashable {
             --never-listen) silent=1;;
             --exit) code=$2; shift;;
             --print-environment) env;;
+            --print-signals) grep -E 'SigBlk|SigIgn' /proc/self/status;;
             --host) host=$2; shift;;
             --port) shift;;
             --ready-file) file=$2; shift;;
