@@ -276,6 +276,28 @@ import Testing
         }
     }
 
+    @Test func aRowThatCannotBeReadStopsNothing() async throws {
+        let history = MetricsHistory(store: store, clock: clock)
+        for _ in 0..<3 {
+            history.record(sample())
+            clock.advance(10_000)
+        }
+        try await history.flush()
+        try OtherProgram.run(
+            """
+            import sqlite3, sys; c = sqlite3.connect(sys.argv[1])
+            c.execute("UPDATE metrics SET figures = x'FF00' WHERE scope = 'all' AND start = (SELECT min(start) FROM metrics)")
+            c.commit()
+            """, store.path)
+        #expect(try await history.latest(name).requestCount == 2)
+        clock.advance(900_000)
+        history.record(sample())
+        clock.advance(900_000)
+        try await history.flush()
+        let points = try await history.figures(name, from: moment(0), to: moment(1), step: .seconds(900))
+        #expect(points.map(\.requestCount) == [2])
+    }
+
     @Test func whatCannotBeWrittenIsBounded() throws {
         var memory = MetricsMemory(now: clock.now(), bucketLimit: 100)
         for _ in 0..<500 {

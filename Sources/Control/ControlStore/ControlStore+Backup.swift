@@ -26,6 +26,16 @@ extension ControlStore {
         return try result.get()
     }
 
+    /// Once an hour, until the task is cancelled, drops old history and makes a copy where one is due. What fails is
+    /// tried again an hour later: it is housekeeping, and changes say for themselves when the disk is full.
+    package func keepHouse(clock: any ControlClock) async {
+        while !Task.isCancelled {
+            try? await prune()
+            _ = try? await backUpIfDue(now: clock.now())
+            try? await Task.sleep(for: .seconds(3600))
+        }
+    }
+
     /// Makes a copy in the background. That it can't be made shows in the age of the last one only: a start must not
     /// fail for it.
     func startBackup() {

@@ -70,6 +70,9 @@ struct MetricsTable {
     }
 
     /// Gives each bucket of a resolution that starts in a range, with its part, in no particular order.
+    ///
+    /// A row that can't be read (of a form that a later pbctl made up) is passed over: it must not stop all that come
+    /// after.
     func each(
         _ resolution: MetricsResolution, deployment: DeploymentName? = nil, scope: MetricsScope? = nil, from: Int64,
         to: Int64, _ body: (MetricsKey, Int64, MetricsBucket) throws -> Void
@@ -91,10 +94,7 @@ struct MetricsTable {
         while let row = try rows.next() {
             guard let scope = MetricsScope(stored: row[1]), let name = try? DeploymentName(row[0]),
                 let bucket = MetricsBucket(stored: [UInt8](row[4] as Data))
-            else {
-                throw StoreError(
-                    .corrupt, "can't read metrics of \"\(row[0] as String? ?? "")\" at \(row[2] as Int64? ?? 0)")
-            }
+            else { continue }
             try body(MetricsKey(deployment: name, scope: scope, start: row[2]), row[3], bucket)
         }
     }
