@@ -33,7 +33,9 @@ package protocol ReplicaLauncher: Sendable {
 
     /// What a replica wrote, oldest first, also of one that has ended. Ends at the log's end, or with `follow` when the
     /// replica has ended and all was given.
-    func logs(_ id: ReplicaID, _ options: LogOptions) async throws(LauncherError) -> AsyncThrowingStream<LogLine, any Error>
+    func logs(
+        _ id: ReplicaID, _ options: LogOptions
+    ) async throws(LauncherError) -> AsyncThrowingStream<LogLine, any Error>
 }
 
 /// What a launcher's world can do.

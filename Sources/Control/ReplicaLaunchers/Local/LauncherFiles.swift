@@ -43,7 +43,7 @@ enum LauncherFiles {
         return names
     }
 
-    /// The first `limit` bytes of a file; nil where it can't be read.
+    /// The first `limit` bytes of a file; nil with errno where it can't be read.
     static func read(_ path: String, limit: Int) -> [UInt8]? {
         // Not blocking, so that a pipe of that name does not stop us.
         let file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
@@ -55,7 +55,9 @@ enum LauncherFiles {
             let count = Glibc.read(file, &chunk, min(chunk.count, limit - content.count))
             if count == 0 { break }
             if count < 0 {
-                if errno == EINTR { continue }
+                let number = errno
+                if number == EINTR { continue }
+                defer { errno = number }
                 return nil
             }
             content += chunk[..<count]

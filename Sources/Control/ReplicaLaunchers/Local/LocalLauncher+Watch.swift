@@ -17,9 +17,9 @@ extension LocalLauncher {
         var stop = replica.stop ?? LocalReplica.Stop(deadline: deadline)
         stop.deadline = min(stop.deadline, deadline)
         if replica.stop == nil, grace > .zero {
-            ReplicaProcess.signal(process, -1, SIGTERM)
+            ReplicaProcess.signal(process, replica.descriptor, SIGTERM)
             // One that is suspended would not hear it.
-            ReplicaProcess.signal(process, -1, SIGCONT)
+            ReplicaProcess.signal(process, replica.descriptor, SIGCONT)
         }
         replicas[id]?.stop = stop
         killOverdue(id, now: ContinuousClock.now)
@@ -30,8 +30,9 @@ extension LocalLauncher {
         guard let replica = replicas[id], let process = replica.process, let stop = replica.stop, !stop.isKilled,
             stop.deadline <= now
         else { return }
-        ReplicaProcess.signal(process, replica.descriptor, SIGKILL)
-        replicas[id]?.stop?.isKilled = true
+        replicas[id]?.stop?.isKilled = ReplicaProcess.signal(process, replica.descriptor, SIGKILL)
+        // Where it could not be: again after a while.
+        replicas[id]?.stop?.deadline = now + Self.logInterval
     }
 
     /// Takes the descriptors of processes that ended; says what to wait for next.
@@ -41,7 +42,7 @@ extension LocalLauncher {
         let ended = Set(ready)
         for (id, replica) in replicas {
             guard let process = replica.process else { continue }
-            if replica.descriptor >= 0 ? ended.contains(replica.descriptor) : !process.isAlive {
+            if replica.descriptor >= 0 ? ended.contains(replica.descriptor) : process.hasEnded {
                 finish(id, process)
             } else {
                 killOverdue(id, now: now)
@@ -82,7 +83,7 @@ extension LocalLauncher {
         // While the process is a zombie of ours its group's id is its own: what is left of the group is no stranger.
         if process.isCurrent { Glibc.kill(-process.pid, SIGKILL) }
         let status = ReplicaProcess.reap(process.pid)
-        for mark in status == nil ? ProcessMark.processes(of: folder) : [] where mark.id == id && mark.process.isAlive {
+        for mark in status == nil ? ProcessMark.processes(of: folder) : [] where mark.id == id {
             Glibc.kill(mark.process.pid, SIGKILL)
         }
         let exit = ReplicaExit(
@@ -131,7 +132,7 @@ extension LocalReplica {
     mutating func watch() {
         guard let process, descriptor < 0 else { return }
         descriptor = pbctl_pidfd_open(process.pid)
-        // The id may have come round in between; the process is then seen to have ended in the next turn.
+        // The id may have come round in between; without a descriptor that is seen in the next turn.
         if descriptor >= 0, !process.isCurrent { unwatch() }
     }
 

@@ -39,7 +39,8 @@ package actor LocalLauncher: ReplicaLauncher {
     /// - Parameters:
     ///   - executable: Program of the replicas: pbctl itself.
     ///   - maxReplicas: Most replicas that run at a time; nil for no limit but the machine's.
-    /// - Throws: `.refused` where another server holds the folder, `.cannotWrite` where it can't be made.
+    /// - Throws: `.refused` where another server holds the folder, `.cannotWrite` where it can't be made, `.unavailable` where
+    ///   its replicas can't be looked at now.
     package init(
         folder: String, executable: String, clock: any ControlClock, maxReplicas: Int? = nil,
         retention: ReplicaRetention = ReplicaRetention()
@@ -54,6 +55,9 @@ package actor LocalLauncher: ReplicaLauncher {
         environment: [String: String], usesDescriptors: Bool = true,
         interruption: (@Sendable (LaunchStep) -> Bool)? = nil
     ) throws(LauncherError) {
+        guard !ProcessIdentity.currentBootID.isEmpty else {
+            throw LauncherError(.unavailable, "cannot read /proc, which tells replicas from other processes; mount it")
+        }
         try LauncherFiles.makeFolders(folder)
         let folder = LauncherFiles.resolved(folder)
         lock = try FolderLock(folder + "/.lock")
@@ -67,7 +71,7 @@ package actor LocalLauncher: ReplicaLauncher {
         self.environment = environment
         self.usesDescriptors = usesDescriptors
         self.interruption = interruption
-        var replicas = ReplicaAdoption(folder: folder, now: clock.now()).replicas()
+        var replicas = try ReplicaAdoption(folder: folder, now: clock.now()).replicas()
         if usesDescriptors { for id in replicas.keys { replicas[id]?.watch() } }
         self.replicas = replicas
         try thread.start { [weak self] ready in self?.assumeIsolated { $0.turn(ready) } }

@@ -20,14 +20,29 @@ struct ProcessIdentity: Sendable, Hashable {
         self.bootID = bootID
     }
 
-    /// Whether the id still stands for this process, be it ended and not reaped.
-    var isCurrent: Bool { pid > 0 && ProcessIdentity(of: pid) == self }
-
-    /// Whether it still runs: a process that has ended and that nobody reaped (a zombie) does not.
-    var isAlive: Bool {
-        guard pid > 0, bootID == Self.currentBootID, let entry = ProcessEntry(pid: pid) else { return false }
-        return entry.startTicks == startTicks && !entry.hasEnded
+    /// What has become of a process.
+    enum Presence: Sendable, Hashable {
+        case running
+        /// It has ended and nobody reaped it (a zombie); its id is still its own.
+        case ended
+        /// It has ended, and the id may be another's by now.
+        case gone
+        /// The kernel could not be asked: no file or memory left.
+        case unknown
     }
+
+    var presence: Presence {
+        guard pid > 1, bootID == Self.currentBootID else { return .gone }
+        guard let entry = ProcessEntry(pid: pid) else { return errno == ENOENT || errno == ESRCH ? .gone : .unknown }
+        guard entry.startTicks == startTicks else { return .gone }
+        return entry.hasEnded ? .ended : .running
+    }
+
+    /// Whether it is known to have ended.
+    var hasEnded: Bool { presence == .ended || presence == .gone }
+
+    /// Whether the id is known to stand for this process still, be it ended and not reaped.
+    var isCurrent: Bool { presence == .running || presence == .ended }
 
     static let currentBootID: String = {
         let bytes = LauncherFiles.read("/proc/sys/kernel/random/boot_id", limit: 64) ?? []
@@ -41,6 +56,7 @@ struct ProcessEntry: Sendable, Hashable {
     var session: Int32
     var startTicks: UInt64
 
+    /// Nil with errno where there is no such process or it can't be read.
     init?(pid: Int32) {
         guard let bytes = LauncherFiles.read("/proc/\(pid)/stat", limit: 4096) else { return nil }
         self.init(stat: bytes)

@@ -18,7 +18,8 @@ struct ProcessMark: Sendable, Hashable {
     static func processes(of folder: String) -> [ProcessMark] {
         let own = getuid()
         return LauncherFiles.names(in: "/proc").compactMap { name in
-            guard let pid = Int32(name), pid > 0, LauncherFiles.status("/proc/\(name)")?.st_uid == own else {
+            guard let pid = Int32(name), pid > 1, pid != getpid(), LauncherFiles.status("/proc/\(name)")?.st_uid == own
+            else {
                 return nil
             }
             return ProcessMark(pid: pid, folder: folder)

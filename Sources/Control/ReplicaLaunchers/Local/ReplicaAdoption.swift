@@ -14,23 +14,26 @@ struct ReplicaAdoption {
     }
 
     /// The replicas by id. Processes of the folder that belong to no running replica are killed.
-    func replicas() -> [ReplicaID: LocalReplica] {
+    ///
+    /// - Throws: `.unavailable` where a record or a process can't be looked at now. Nothing is killed then: what could not be seen is
+    ///   not gone.
+    func replicas() throws(LauncherError) -> [ReplicaID: LocalReplica] {
         var result: [ReplicaID: LocalReplica] = [:]
         for name in LauncherFiles.names(in: folder) {
             let id = ReplicaID(name)
             guard let files = try? ReplicaFolder(id, in: folder), files.hasRecord else { continue }
-            guard let record = files.record(), record.id == id else {
+            guard let record = try files.record(), record.id == id else {
                 // Not written by us: nothing can be made of it but a log.
                 files.forget()
                 continue
             }
-            result[id] = replica(record, files)
+            result[id] = try replica(record, files)
         }
         for mark in marks where result[mark.id]?.process == nil { kill(mark.process) }
         return result
     }
 
-    private func replica(_ record: ReplicaRecord, _ files: ReplicaFolder) -> LocalReplica {
+    private func replica(_ record: ReplicaRecord, _ files: ReplicaFolder) throws(LauncherError) -> LocalReplica {
         var record = record
         if let exit = files.exit() { return LocalReplica(record, files, .ended(exit)) }
         if record.process == nil, let mark = marks.first(where: { $0.id == record.id && $0.isLeader }) {
@@ -39,7 +42,10 @@ struct ReplicaAdoption {
             // Where that can't be written the mark is there for the next server, too.
             _ = try? files.write(record)
         }
-        guard let process = record.process, process.isCurrent else {
+        if record.process?.presence == .unknown {
+            throw LauncherError(.unavailable, "replica \(record.id): cannot see whether its process runs")
+        }
+        guard let process = record.process, process.presence != .gone else {
             var lines = files.log.lastLines()
             if record.process == nil { lines.append("the server ended while it started this replica") }
             return ended(record, files, lines)

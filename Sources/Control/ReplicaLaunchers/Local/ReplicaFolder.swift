@@ -38,8 +38,15 @@ struct ReplicaFolder: Sendable, Hashable {
         try LauncherFiles.writeAtomically(Array(record.json.text().utf8), to: recordPath)
     }
 
-    /// Nil where there is none that can be read.
-    func record() -> ReplicaRecord? { json(recordPath, limit: 1 << 22).flatMap { ReplicaRecord($0) } }
+    /// Nil where there is none, or something else.
+    /// - Throws: `.unavailable` where it can't be read now, though it may be whole.
+    func record() throws(LauncherError) -> ReplicaRecord? {
+        guard let bytes = LauncherFiles.read(recordPath, limit: 1 << 22) else {
+            if [ENOENT, ENOTDIR, EISDIR, ELOOP, ENXIO].contains(errno) { return nil }
+            throw LauncherError(.unavailable, "cannot read \(recordPath): \(String(cString: strerror(errno)))")
+        }
+        return (try? JSONValue(parsing: bytes)).flatMap { ReplicaRecord($0) }
+    }
 
     func write(_ exit: ReplicaExit) throws(LauncherError) {
         try LauncherFiles.writeAtomically(Array(exit.json.text().utf8), to: exitPath)

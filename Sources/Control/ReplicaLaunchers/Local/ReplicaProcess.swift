@@ -28,14 +28,12 @@ enum ReplicaProcess {
         }
     }
 
-    /// Sends a signal to a replica and the processes in its session's group. False where the process is gone.
-    ///
-    /// The id can't have come round: either the process is ours and not reaped, or its start was just looked up.
+    /// Sends a signal to a replica's process group, once it was seen that the process is still the one meant: by its
+    /// descriptor, or else (-1) by its start. False where it isn't, or that can't be seen.
     @discardableResult
     static func signal(_ process: ProcessIdentity, _ descriptor: Int32, _ signal: Int32) -> Bool {
-        guard process.isCurrent, process.pid > 1 else { return false }
-        if descriptor >= 0 { _ = pbctl_pidfd_signal(descriptor, signal) }
-        return kill(-process.pid, signal) == 0
+        let isSame = descriptor >= 0 ? pbctl_pidfd_signal(descriptor, 0) == 0 : process.isCurrent
+        return process.pid > 1 && isSame && kill(-process.pid, signal) == 0
     }
 
     /// Takes the exit status of an ended process if it is ours. Nil where it isn't, or hasn't ended.
