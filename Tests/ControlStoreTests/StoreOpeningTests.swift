@@ -77,13 +77,15 @@ import Testing
         #expect(try await store.deployments().isEmpty)
     }
 
-    @Test(arguments: ["header", "middle", "empty", "text", "short", "missing"])
+    @Test(arguments: ["header", "middle", "page", "empty", "text", "short", "missing"])
     func damageIsNamedWithTheWayBackAndNothingIsDeleted(_ kind: String) async throws {
         let spec = try await makeStore(scratch.path)
         var bytes = try scratch.bytes("state.db")
         switch kind {
         case "header": for index in 0..<64 { bytes[index] ^= 0xFF }
         case "middle": for index in 4096..<bytes.count { bytes[index] ^= 0x5A }
+        // One page that nothing reads at a start, so that only the check can find it.
+        case "page": for index in (bytes.count - 4096)..<(bytes.count - 4088) { bytes[index] ^= 0xFF }
         case "empty": bytes = []
         case "text": bytes = Array(String(repeating: "This is no database. ", count: 100).utf8)
         case "short": bytes = Array(bytes.prefix(bytes.count / 2))
