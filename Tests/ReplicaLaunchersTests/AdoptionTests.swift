@@ -37,6 +37,30 @@ import Testing
         }
     }
 
+    /// The same with a process of its own for the server, which is killed indeed: the replica is nobody's child then.
+    @Test(arguments: LocalLauncher.LaunchStep.allCases)
+    func aServerThatIsKilledWithinALaunchLosesNoProcess(step: LocalLauncher.LaunchStep) async throws {
+        try await withLocalWorld { world in
+            await #expect(processExitsWith: .signal(SIGKILL)) {
+                [path = world.scratch.path as String, text = "\(step)"] in
+                let world = LocalLauncherWorld(existing: path)
+                let launcher = try world.makeLauncher(interruption: { "\($0)" == text && kill(getpid(), SIGKILL) == 0 })
+                try await launcher.launch(world.request("chat-a1", StandIn(lines: ["hello"])))
+            }
+            let launcher = try world.makeLauncher()
+            if step != .intentWritten {
+                let replica = try await launcher.listening("chat-a1")
+                #expect(replica.state == .running)
+                #expect(world.processes.contains { $0.process.pid == replica.processID })
+                try await launcher.stop(ReplicaID("chat-a1"), grace: .seconds(60))
+            }
+            let exit = try await launcher.exit("chat-a1")
+            #expect(exit.code == nil && exit.signal == nil)
+            if step != .intentWritten { #expect(exit.lastLines.first == "hello") }
+            #expect(world.processes.isEmpty)
+        }
+    }
+
     @Test func aProcessThatNoRecordKnowsIsKilled() async throws {
         try await withLocalWorld { world in
             let first = try world.makeLauncher()

@@ -89,6 +89,11 @@ struct LocalLauncherWorld: LauncherWorld {
         try scratch.write(StandIn.script, to: "replica.sh")
     }
 
+    init(existing path: String) {
+        scratch = ScratchFolder(existing: path)
+        usesDescriptors = true
+    }
+
     func open() async throws -> any ReplicaLauncher { try makeLauncher() }
 
     func makeLauncher(

@@ -77,6 +77,7 @@ import Testing
             if standIn.listens { _ = try await launcher.listening("chat-a1") }
             let pid = try #require(try await launcher.replica(ReplicaID("chat-a1"))?.processID)
             let process = try #require(ProcessIdentity(of: pid))
+            _ = try await eventually("it to have a child") { world.processes.count > 1 ? true : nil }
             kill(pid, SIGKILL)
             let exit = try await launcher.exit("chat-a1")
             #expect(exit.signal == 9)

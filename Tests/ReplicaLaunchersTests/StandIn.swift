@@ -78,6 +78,9 @@ final class ScratchFolder: Sendable {
         path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
     }
 
+    /// One that another process made.
+    init(existing path: String) { self.path = path }
+
     deinit { LauncherFiles.remove(path) }
 
     func write(_ text: String, to name: String) throws { try write(Array(text.utf8), to: name) }
