@@ -159,7 +159,7 @@ struct AutoscalerTests {
             let earlier = autoscaler.desired
             let decision = autoscaler.decide(sample(second, load))
             history.append((second, min((load + limits.threshold - 1) / limits.threshold, limits.maxReplicas)))
-            let largest = history.filter { second - $0.second < cooldown }.map(\.wanted).max() ?? 0
+            let largest = history.suffix(70).filter { second - $0.second < cooldown }.map(\.wanted).max() ?? 0
             #expect(autoscaler.desired == min(max(largest, limits.minReplicas), limits.maxReplicas))
             #expect((decision == nil) == (earlier == autoscaler.desired))
             #expect(decision.map { $0.from == earlier && $0.to == autoscaler.desired } ?? true)

@@ -4,11 +4,11 @@ import Testing
 
 /// Deployments to which everything happens, in any order.
 struct RandomDeploymentTests {
-    @Test(arguments: 0..<40)
+    @Test(arguments: 0..<24)
     func whateverHappensTheRulesHold(seed: UInt64) throws {
         var generator = SeededGenerator(seed: seed)
         var world = try DeploymentWorld(minReplicas: 0, maxReplicas: Int.random(in: 1...6, using: &generator))
-        for _ in 0..<400 {
+        for _ in 0..<300 {
             mishap(&world, &generator)
             world.pass(.milliseconds(Int.random(in: 1...30_000, using: &generator)))
             let before = world

@@ -5,7 +5,7 @@ extension LineChart {
     /// most `width` columns wide.
     package func text(width: Int = 72, height: Int = 10) -> String {
         let (width, height) = (min(max(width, 24), 400), min(max(height, 2), 100))
-        let (x, y) = scales(xMarks: max(1, width / 18), yMarks: max(1, height / 3))
+        let (x, y) = scales(xMarks: max(1, width / 18), yMarks: max(1, height / 2))
         let labels = y.marks.map(ChartScale.text)
         let margin = min(12, labels.map(\.count).max() ?? 1)
         var canvas = BrailleCanvas(columns: width - margin - 1, rows: height)

@@ -5,6 +5,7 @@ extension DeploymentLook {
         memory.wasEverReady = memory.wasEverReady || live.contains(where: \.isReady)
         guard !live.isEmpty || target > 0 else { return }
         guard target > 0 else { return drain(live, reasonForNone) }
+        guard live.count != target || hasOutdated else { return }
         drainOutdated()
         drainSurplus()
         launchMissing()
