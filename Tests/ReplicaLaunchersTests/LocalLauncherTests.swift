@@ -188,6 +188,32 @@ import Testing
         }
     }
 
+    @Test func aRunningReplicasLogIsKeptShortAndItsTimesNoted() async throws {
+        try await withWorld { world in
+            let launcher = try world.makeLauncher()
+            try await launcher.launch(world.request("chat-a1"))
+            _ = try await launcher.listening("chat-a1")
+            let log = try ReplicaFolder(ReplicaID("chat-a1"), in: world.folder).log
+            let file = try log.openForAppending()
+            defer { close(file) }
+            let line = [UInt8](repeating: UInt8(ascii: "x"), count: 1023) + [UInt8(ascii: "\n")]
+            let block = Array(repeatElement(line, count: 1024).joined())
+            for _ in 0..<65 { #expect(LauncherFiles.writeAll(block, to: file) == 0) }
+            _ = try await eventually("the log to be cut") {
+                let bytes = Int64(LauncherFiles.status(log.path)?.st_blocks ?? 0) * 512
+                let earlier = Int64(LauncherFiles.status(log.earlierPath)?.st_blocks ?? 0) * 512
+                return bytes + earlier < 40 << 20 ? true : nil
+            }
+            let last = try await launcher.lines("chat-a1", LogOptions(tail: 1))
+            #expect(last.map(\.utf8.count) == [1023])
+            // Everything is older than the end of time, once its time was noted.
+            let future = Timestamp(milliseconds: .max)
+            _ = try await eventually("the log's length to be noted") {
+                try await launcher.lines("chat-a1", LogOptions(since: future)).isEmpty ? true : nil
+            }
+        }
+    }
+
     @Test func endedReplicasPastTheirTimeAreDropped() async throws {
         try await withWorld { world in
             let first = try world.makeLauncher()
