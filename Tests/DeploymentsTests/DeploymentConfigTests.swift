@@ -105,6 +105,11 @@ struct DeploymentConfigTests {
         #expect(text.contains("cooldownTime \"1h\": expected a whole number from 1 to 604800"))
     }
 
+    @Test func bodyOfManyUnknownFieldsIsRefusedWithSomeOfThem() {
+        let body = JSONObject((0..<50_000).map { ("minReplica\($0)", JSONValue.null) })
+        #expect(faults(creating: .object(body)).count == 101)
+    }
+
     @Test func hintsKeepTheSpellingOfTheMistake() {
         #expect(DeploymentConfigField.nearest(to: "cool_down_time") == "cooldown_time")
         #expect(DeploymentConfigField.nearest(to: "maxreplica") == "maxReplicas")

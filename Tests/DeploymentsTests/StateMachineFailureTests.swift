@@ -307,6 +307,20 @@ struct StateMachineFailureTests {
         #expect(world.plan().condition.status == .errored)
     }
 
+    @Test func launchesThatFailTogetherAreOneFailure() throws {
+        var world = try DeploymentWorld()
+        for _ in 0..<8 {
+            DeploymentStateMachine.noteFailedLaunch(
+                "no room", isFinal: false, templateMark: world.mark, at: world.now, in: &world.memory)
+        }
+        #expect(world.memory.failureCount == 1)
+        world.pass(.seconds(1))
+        #expect(world.look().launchCount == 1)
+        DeploymentStateMachine.noteFailedLaunch(
+            "no room", isFinal: false, templateMark: world.mark, at: world.now, in: &world.memory)
+        #expect(world.memory.failureCount == 2)
+    }
+
     @Test func clockThatIsSetBackDelaysNothingForLong() throws {
         var world = try DeploymentWorld()
         world.look()

@@ -42,10 +42,14 @@ struct ConfigReader {
     }
 
     private mutating func rejectUnknown(_ key: String) {
+        // A body of nothing but unknown keys is not worth the work of guessing what each was meant to be.
+        guard faults.count < Self.mostFaults else { return }
         let shown = key.utf8.count <= 80 ? key : "\(key.prefix(60))..."
         let hint = DeploymentConfigField.nearest(to: key).map { " (did you mean \($0)?)" } ?? ""
         faults.append(ConfigFault(field: shown, value: nil, expected: "unknown field\(hint)"))
     }
+
+    private static let mostFaults = 100
 
     private mutating func set(_ field: DeploymentConfigField, _ value: JSONValue) {
         switch field {

@@ -25,7 +25,11 @@ package enum DeploymentStateMachine {
     ) {
         if memory.failingTemplateMark != templateMark { memory.clearFailures() }
         memory.failingTemplateMark = templateMark
-        memory.failureCount = min(memory.failureCount + 1, isFinal ? .max : max(1, limits.failureLimit - 1))
+        // Launches are made together or after the pause; what fails within it belongs to the same try.
+        let pause = limits.backoff(failureCount: memory.failureCount)
+        let isSameTry = memory.lastFailure.map { now.since($0.at) < pause } ?? false
+        if !isSameTry { memory.failureCount += 1 }
+        if !isFinal { memory.failureCount = min(memory.failureCount, max(1, limits.failureLimit - 1)) }
         memory.lastFailure = ReplicaExit(at: now)
         memory.lastFailureCause = "could not be launched: \(message)"
         if isFinal { memory.hasGivenUp = true }
