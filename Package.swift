@@ -128,7 +128,8 @@ let commandLine: [Target] = [
     target(
         "CLI", "Commands",
         [
-            argumentParser, "ControlAPI", "ControlClient", "ControlServer", "Deployments", "HTTPServing",
+            argumentParser, "BlockingThreads", "ControlAPI", "ControlClient", "ControlServer", "Deployments",
+            "HTTPServing",
             "LoadGenerator", "ModelHub",
             "ReplicaServer", "ServingAdapters", "ServingChatTemplates",
             "ServingCPU", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingRuntime",
@@ -171,7 +172,8 @@ let testing: [Target] = [
         "ReplicaServerTests",
         [
             "HTTPServing", "ReplicaServer", "ServingAPI", "ServingAdapters", "ServingEngine", "ServingJSON",
-            "ServingRuntime", "ServingTensors", hummingbird, .product(name: "HTTPTypes", package: "swift-http-types"),
+            "ServingModelFiles", "ServingRuntime", "ServingTensors", hummingbird,
+            .product(name: "HTTPTypes", package: "swift-http-types"),
             .product(name: "HummingbirdCore", package: "hummingbird"),
             .product(name: "HummingbirdTesting", package: "hummingbird"),
             .product(name: "NIOCore", package: "swift-nio"), .product(name: "NIOPosix", package: "swift-nio"),

@@ -28,6 +28,32 @@ package struct HTTPReply: Sendable {
         HTTPReply(status, contentType: "text/plain; charset=utf-8", body: Array(text.utf8))
     }
 
+    /// What health checks read while the model is loaded.
+    package static func loading(percent: Int) -> HTTPReply {
+        var json = JSONBytes()
+        json.openObject()
+        json.member("status", "loading")
+        json.member("percent", percent)
+        json.closeObject()
+        var reply = HTTPReply.json(json, status: 503)
+        reply.retryLater()
+        return reply
+    }
+
+    /// What health checks read while the server finishes what it has; LoRAX's body and a word more.
+    package static var draining: HTTPReply {
+        let error = NativeError.unhealthy
+        var json = JSONBytes()
+        json.openObject()
+        json.member("error", error.message)
+        json.member("error_type", error.kind.rawValue)
+        json.member("status", "draining")
+        json.closeObject()
+        var reply = HTTPReply.json(json, status: error.status)
+        reply.retryLater()
+        return reply
+    }
+
     /// An error as LoRAX's routes tell it.
     package init(_ error: NativeError) {
         self = .json(error.json, status: error.status)

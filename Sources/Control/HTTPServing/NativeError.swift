@@ -19,6 +19,7 @@ package struct NativeError: Error, Equatable, Sendable {
         case authentication
         case notFound = "not_found"
         case shuttingDown = "shutting_down"
+        case loading
     }
 
     /// Which class.
@@ -49,6 +50,11 @@ package struct NativeError: Error, Equatable, Sendable {
     /// The server finishes what it has and takes nothing new.
     package static let shuttingDown = NativeError(
         .shuttingDown, 503, "The server is shutting down; send the request to another replica")
+    /// The server listens and has no model yet.
+    package static func loading(percent: Int) -> NativeError {
+        NativeError(.loading, 503, "The model is loading (\(percent) %)")
+    }
+
     /// The answer ended before its end.
     package static let incomplete = NativeError(.incompleteGeneration, 500, "Incomplete generation")
     /// For health checks while draining.

@@ -44,6 +44,11 @@ package struct OpenAIError: Error, Equatable, Sendable {
     package static let shuttingDown = OpenAIError(
         503, "The server is shutting down; send the request to another replica", type: "server_error",
         code: "shutting_down")
+    /// The server listens and has no model yet.
+    package static func loading(percent: Int) -> OpenAIError {
+        OpenAIError(503, "The model is loading (\(percent) %)", type: "server_error", code: "loading")
+    }
+
     /// A wrong or missing API key.
     package static let unauthorized = OpenAIError(
         401, "The API key is missing or wrong; send it as Authorization: Bearer KEY", type: "authentication_error",

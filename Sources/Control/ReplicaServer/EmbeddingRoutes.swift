@@ -62,6 +62,7 @@ struct EmbeddingRoutes: Sendable {
         do throws(AdapterError) {
             lease = try await service.acquire(selection, presence)
         } catch {
+            record.failAdapter(error)
             throw NativeError(error)
         }
         record.useAdapter(lease)
@@ -137,7 +138,7 @@ struct EmbeddingRoutes: Sendable {
             }
             return ids
         }
-        let lease = try await service.acquireOpenAI(selection, presence)
+        let lease = try await service.acquireOpenAI(selection, presence, &record)
         record.useAdapter(lease)
         var vectors: [[Float]] = []
         // Some at a time, so that the engine has a batch and the queue room for others.

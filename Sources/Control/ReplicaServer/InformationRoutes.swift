@@ -12,7 +12,7 @@ struct InformationRoutes: Sendable {
 
     /// `/health`: 503 while draining, so that balancers send nothing new. After a step that failed, what one token says.
     func health() async -> HTTPReply {
-        guard !service.admission.isDraining else { return HTTPReply(NativeError.unhealthy) }
+        guard !service.admission.isDraining else { return .draining }
         guard service.model.statistics().hasFailedLately else { return HTTPReply(200) }
         return await startup().status == 200 ? HTTPReply(200) : HTTPReply(NativeError.unhealthy)
     }
@@ -60,6 +60,7 @@ struct InformationRoutes: Sendable {
         json.nullMember("sha")
         json.nullMember("docker_label")
         json.nullMember("request_logger_url")
+        if let id = configuration.replicaID { json.member("replica_id", id) }
         json.closeObject()
         return .json(json)
     }

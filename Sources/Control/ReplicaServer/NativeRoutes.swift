@@ -23,20 +23,30 @@ struct NativeRoutes: Sendable {
 
     func generate(_ request: Request, _ context: ConnectionContext, _ form: Form) async -> Response {
         let body: NativeGenerateRequest
+        var gateway: GatewayFields?
         do {
-            body = try await Self.decode(service.bodies.json(request)) { value throws(WireDecodingError) in
-                try NativeGenerateRequest(value)
+            let json = try await service.bodies.json(request)
+            body = try Self.decode(json) { value throws(WireDecodingError) in try NativeGenerateRequest(value) }
+            if request.isFromGateway {
+                gateway = try Self.decode(json) { value throws(WireDecodingError) in try GatewayFields(value) }
             }
         } catch {
             service.metrics.fail("bad_request")
             return error.native.response
         }
-        let bearer = service.bearer(request)
-        let presence = await context.presence()
+        let caller = Caller(bearer: service.bearer(request), presence: await context.presence(), gateway: gateway)
         if form == .stream || form == .compatible && body.stream {
-            return stream(body, bearer, presence)
+            return stream(body, caller)
         }
-        return await finished(body, bearer, presence, isList: form == .compatible)
+        return await finished(body, caller, isList: form == .compatible)
+    }
+
+    /// Who asks.
+    private struct Caller: Sendable {
+        var bearer: String?
+        var presence: ClientPresence
+        /// What a gateway adds; nil where it is none.
+        var gateway: GatewayFields?
     }
 
     /// Reads a value as a request, in axum's words where it can't be one.
@@ -54,15 +64,15 @@ struct NativeRoutes: Sendable {
     // MARK: In one piece
 
     private func finished(
-        _ body: NativeGenerateRequest, _ bearer: String?, _ presence: ClientPresence, isList: Bool
+        _ body: NativeGenerateRequest, _ caller: Caller, isList: Bool
     ) async -> Response {
         var record = RequestRecord(service.metrics)
         do throws(NativeError) {
             let ticket = try service.enter()
             defer { withExtendedLifetime(ticket) {} }
-            let run = try await start(body, bearer, presence, &record, isStream: false)
+            let run = try await start(body, caller, &record, isStream: false)
             var output = GenerationOutput()
-            await presence.whileHere(onLeave: run.cancel) {
+            await caller.presence.whileHere(onLeave: run.cancel) {
                 for await event in run.events {
                     record.add(event)
                     output.add(event)
@@ -83,7 +93,7 @@ struct NativeRoutes: Sendable {
             record.succeed()
             return reply.response
         } catch {
-            record.fail(error.failureLabel(presence))
+            record.fail(error.failureLabel(caller.presence))
             return HTTPReply(error).response
         }
     }
@@ -91,28 +101,34 @@ struct NativeRoutes: Sendable {
     // MARK: As events
 
     /// Validation runs inside the stream, as LoRAX's does: its errors come as events with status 200.
-    private func stream(_ body: NativeGenerateRequest, _ bearer: String?, _ presence: ClientPresence) -> Response {
+    private func stream(_ body: NativeGenerateRequest, _ caller: Caller) -> Response {
         var headers = service.streamHeaders(characterCount: body.inputs.unicodeScalars.count)
-        if let selection = try? service.adapters.selection(body.parameters.adapter, bearer: bearer) {
+        if let selection = try? service.adapters.selection(body.parameters.adapter, bearer: caller.bearer) {
             headers.append(contentsOf: service.adapterHeaders(selection))
         }
         return HTTPReply.events(headers) { writer in
             var record = RequestRecord(service.metrics)
+            var writer = AnswerWriter(writer, isAnnotated: caller.gateway != nil)
+            let resumed = caller.gateway?.resumed
+            // The client has the whole answer.
+            if resumed?.choices[0]?.isFinished == true { return record.succeed() }
             do {
                 let ticket = try service.enter()
                 defer { withExtendedLifetime(ticket) {} }
-                let run = try await start(body, bearer, presence, &record, isStream: true)
-                var shape = NativeResponse(body.parameters, prompt: run.prompt, texts: run.texts).stream()
-                try await presence.whileHere(onLeave: run.cancel) {
+                let run = try await start(body, caller, &record, isStream: true)
+                var shape = NativeResponse(body.parameters, prompt: run.prompt, texts: run.texts)
+                    .stream(resuming: resumed)
+                try await caller.presence.whileHere(onLeave: run.cancel) {
                     for await event in run.events {
-                        record.add(event)
-                        try await writer.write(shape.bytes(event))
+                        record.add(event, of: resumed)
+                        guard let frame = try shape.frame(event) else { continue }
+                        try await writer.write([frame], ending: frame.isFinished ? record : nil)
                     }
                 }
                 record.succeed()
             } catch let error as NativeError {
-                record.fail(error.failureLabel(presence))
-                try await writer.write(EventStream.frame(error))
+                record.fail(error.failureLabel(caller.presence))
+                try await writer.write(error)
             } catch {
                 record.fail("dropped")
                 throw error
@@ -132,13 +148,12 @@ struct NativeRoutes: Sendable {
     }
 
     private func start(
-        _ body: NativeGenerateRequest, _ bearer: String?, _ presence: ClientPresence, _ record: inout RequestRecord,
-        isStream: Bool
+        _ body: NativeGenerateRequest, _ caller: Caller, _ record: inout RequestRecord, isStream: Bool
     ) async throws(NativeError) -> Run {
         let (parameters, model) = (body.parameters, service.model)
         let selection: AdapterSelection?
         do throws(AdapterFieldsError) {
-            selection = try service.adapters.selection(parameters.adapter, bearer: bearer)
+            selection = try service.adapters.selection(parameters.adapter, bearer: caller.bearer)
         } catch {
             throw error.native
         }
@@ -147,7 +162,17 @@ struct NativeRoutes: Sendable {
         try parameters.validate(inputTokenCount: ids.count, service.limits)
         var request = model.request(id: service.makeRequestID(), promptTokenIDs: ids)
         parameters.apply(to: &request, isStream: isStream)
-        let lease = try await acquire(selection, presence)
+        caller.gateway?.apply(to: &request)
+        if let resumed = caller.gateway?.resumed {
+            guard isStream, resumed.strayChoice(count: 1) == nil else {
+                throw .validation("`pbctl.resume` is for the one choice of a stream")
+            }
+            guard let rest = resumed.requests(request, promptIndex: 0, makeID: { request.id }).first else {
+                throw .incomplete
+            }
+            request = rest
+        }
+        let lease = try await acquire(selection, caller.presence, &record)
         lease?.apply(to: &request)
         record.useAdapter(lease)
         let events = try submit(request)
@@ -177,11 +202,12 @@ struct NativeRoutes: Sendable {
     }
 
     private func acquire(
-        _ selection: AdapterSelection?, _ presence: ClientPresence
+        _ selection: AdapterSelection?, _ presence: ClientPresence, _ record: inout RequestRecord
     ) async throws(NativeError) -> (any LeasedAdapter)? {
         do throws(AdapterError) {
             return try await service.acquire(selection, presence)
         } catch {
+            record.failAdapter(error)
             throw NativeError(error)
         }
     }

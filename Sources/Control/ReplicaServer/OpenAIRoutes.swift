@@ -14,7 +14,7 @@ struct OpenAIRoutes: Sendable {
     // MARK: Chat
 
     func chat(_ request: Request, _ context: ConnectionContext) async -> Response {
-        await answer(request, context) { json, bearer, presence, record throws(OpenAIError) in
+        await answer(request, context) { json, caller, record throws(OpenAIError) in
             let body = try ChatRequest(json)
             let ticket = try service.enterOpenAI()
             let texts = try service.openAITexts()
@@ -29,11 +29,10 @@ struct OpenAIRoutes: Sendable {
             var generation = service.model.request(id: service.makeRequestID(), promptTokenIDs: ids)
             body.apply(to: &generation)
             let run = try await start(
-                [generation], body.sampling,
-                Asked(bearer: bearer, presence: presence, ticket: ticket, input: "messages"), &record)
-            let response = ChatResponse(body, identity("chatcmpl-", body.sampling.model), texts: texts)
+                [generation], body.sampling, Asked(caller: caller, ticket: ticket, input: "messages"), &record)
+            let response = ChatResponse(body, identity("chatcmpl-", body.sampling.model, caller), texts: texts)
             if body.sampling.isStream {
-                return stream(run, record, response.stream())
+                return stream(run, record, response.stream(resuming: run.resumed, usage: run.usage))
             }
             let outputs = await collect(run, &record)
             return try finished(run, record, response.json(outputs.first ?? GenerationOutput()))
@@ -43,7 +42,7 @@ struct OpenAIRoutes: Sendable {
     // MARK: Completions
 
     func completions(_ request: Request, _ context: ConnectionContext) async -> Response {
-        await answer(request, context) { json, bearer, presence, record throws(OpenAIError) in
+        await answer(request, context) { json, caller, record throws(OpenAIError) in
             let body = try CompletionRequest(json)
             let ticket = try service.enterOpenAI()
             let texts = try service.openAITexts()
@@ -61,12 +60,11 @@ struct OpenAIRoutes: Sendable {
                 }
             }
             let run = try await start(
-                generations, body.sampling,
-                Asked(bearer: bearer, presence: presence, ticket: ticket, input: "prompt"), &record)
+                generations, body.sampling, Asked(caller: caller, ticket: ticket, input: "prompt"), &record)
             let response = CompletionResponse(
-                body, identity("cmpl-", body.sampling.model), promptTexts: promptTexts, texts: texts)
+                body, identity("cmpl-", body.sampling.model, caller), promptTexts: promptTexts, texts: texts)
             if body.sampling.isStream {
-                return stream(run, record, response.stream())
+                return stream(run, record, response.stream(resuming: run.resumed, usage: run.usage))
             }
             let outputs = await collect(run, &record)
             return try finished(run, record, response.json(outputs))
@@ -75,31 +73,45 @@ struct OpenAIRoutes: Sendable {
 
     // MARK: Both
 
-    /// Who asks, and the place that the request takes.
-    private struct Asked: Sendable {
+    /// Who asks.
+    private struct Caller: Sendable {
         var bearer: String?
         var presence: ClientPresence
+        /// What a gateway adds; nil where it is none.
+        var gateway: GatewayFields?
+    }
+
+    /// Who asks, and the place that the request takes.
+    private struct Asked: Sendable {
+        var caller: Caller
         var ticket: Admission.Ticket
         /// The field that the prompt came in.
         var input: String
     }
 
-    /// Requests that the engine has taken, one a prompt.
+    /// Requests that the engine has taken: one a prompt, or one a choice where an answer is carried on.
     private struct Run: Sendable {
-        var streams: [AsyncStream<GenerationEvent>]
+        /// Events, with the index of their prompt.
+        var streams: [(promptIndex: Int, events: AsyncStream<GenerationEvent>)]
+        /// Choices a prompt.
+        var choiceCount: Int
         var asked: Asked
         var cancel: @Sendable () -> Void
         var selection: AdapterSelection?
         /// Code points of the prompts.
         var characterCount: Int
+        /// What the choices cost that had ended before.
+        var usage = OpenAIUsage()
 
-        /// The events of all prompts with the prompts' indices, as they come.
-        var events: AsyncStream<(Int, GenerationEvent)> {
+        var resumed: ResumedAnswer? { asked.caller.gateway?.resumed }
+
+        /// The events of all streams with their prompts' indices, as they come.
+        private var merged: AsyncStream<(Int, GenerationEvent)> {
             let streams = streams
             return AsyncStream { continuation in
                 let task = Task {
                     await withDiscardingTaskGroup { group in
-                        for (index, stream) in streams.enumerated() {
+                        for (index, stream) in streams {
                             group.addTask { for await event in stream { continuation.yield((index, event)) } }
                         }
                     }
@@ -108,11 +120,24 @@ struct OpenAIRoutes: Sendable {
                 continuation.onTermination = { _ in task.cancel() }
             }
         }
+
+        /// Hands every event to `take`, with the index of its prompt; ends the requests when the client goes.
+        func forEach<Failure: Error>(
+            _ take: (Int, GenerationEvent) async throws(Failure) -> Void
+        ) async throws(Failure) {
+            try await asked.caller.presence.whileHere(onLeave: cancel) { () async throws(Failure) in
+                if streams.count == 1 {
+                    for await event in streams[0].events { try await take(streams[0].promptIndex, event) }
+                } else {
+                    for await (index, event) in merged { try await take(index, event) }
+                }
+            }
+        }
     }
 
     private func answer(
         _ request: Request, _ context: ConnectionContext,
-        _ body: (JSONValue, String?, ClientPresence, inout RequestRecord) async throws(OpenAIError) -> Response
+        _ body: (JSONValue, Caller, inout RequestRecord) async throws(OpenAIError) -> Response
     ) async -> Response {
         let json: JSONValue
         do throws(RequestBodyReader.Failure) {
@@ -122,19 +147,27 @@ struct OpenAIRoutes: Sendable {
             return error.openAI.response
         }
         var record = RequestRecord(service.metrics)
-        let presence = await context.presence()
+        var caller = Caller(bearer: service.bearer(request), presence: await context.presence())
         do throws(OpenAIError) {
-            return try await body(json, service.bearer(request), presence, &record)
+            if request.isFromGateway {
+                do throws(WireDecodingError) {
+                    caller.gateway = try GatewayFields(json)
+                } catch {
+                    throw OpenAIError(error)
+                }
+            }
+            return try await body(json, caller, &record)
         } catch {
-            record.fail(error.failureLabel(presence))
+            record.fail(error.failureLabel(caller.presence))
             return HTTPReply(error).response
         }
     }
 
-    private func identity(_ prefix: String, _ model: String) -> OpenAIIdentity {
+    private func identity(_ prefix: String, _ model: String, _ caller: Caller) -> OpenAIIdentity {
         let name = model.isEmpty || model == AdapterResolver.baseModelAdapterID ? service.model.name : model
+        let resumed = caller.gateway?.resumed
         return OpenAIIdentity(
-            id: prefix + RandomName.make(), created: UnixTime.now(), model: name,
+            id: resumed?.id ?? prefix + RandomName.make(), created: resumed?.created ?? UnixTime.now(), model: name,
             fingerprint: "fp_pbctl_\(service.configuration.version)")
     }
 
@@ -142,46 +175,59 @@ struct OpenAIRoutes: Sendable {
         _ generations: [GenerationRequest], _ sampling: OpenAISampling, _ asked: Asked, _ record: inout RequestRecord
     ) async throws(OpenAIError) -> Run {
         let model = service.model
-        let selection = try service.selection(sampling.adapter, asked.bearer)
+        let selection = try service.selection(sampling.adapter, asked.caller.bearer)
+        var run = Run(
+            streams: [], choiceCount: sampling.choiceCount, asked: asked, cancel: {}, selection: selection,
+            characterCount: 0)
+        let requests = try requests(generations, &run, isStream: sampling.isStream)
+        record.resume(run.usage)
         // Before the adapter is fetched: a request that can't be makes room for nothing.
-        for generation in generations {
-            do throws(SubmissionError) { try generation.validate(limits: model.limits) } catch {
+        for (_, request) in requests {
+            do throws(SubmissionError) { try request.validate(limits: model.limits) } catch {
                 throw OpenAIError(error, input: asked.input)
             }
         }
-        let lease = try await service.acquireOpenAI(selection, asked.presence)
+        let lease = try await service.acquireOpenAI(selection, asked.caller.presence, &record)
         record.useAdapter(lease)
-        var streams: [AsyncStream<GenerationEvent>] = []
-        for var generation in generations {
-            lease?.apply(to: &generation)
+        for (promptIndex, request) in requests {
+            var request = request
+            lease?.apply(to: &request)
             do throws(SubmissionError) {
-                streams.append(try model.submit(generation))
+                run.streams.append((promptIndex, try model.submit(request)))
             } catch {
                 throw OpenAIError(error, input: asked.input)
             }
-            record.submit(generation, contextLength: model.limits.contextLength)
+            record.submit(request, contextLength: model.limits.contextLength)
         }
-        let ids = generations.map(\.id)
-        let characterCount = generations.reduce(0) { $0 + model.text(of: $1.promptTokenIDs).unicodeScalars.count }
-        return Run(
-            streams: streams, asked: asked, cancel: { for id in ids { model.cancel(id) } }, selection: selection,
-            characterCount: characterCount)
+        let ids = requests.map(\.request.id)
+        run.cancel = { for id in ids { model.cancel(id) } }
+        run.characterCount = generations.reduce(0) { $0 + model.text(of: $1.promptTokenIDs).unicodeScalars.count }
+        return run
+    }
+
+    /// The engine's requests with the indices of their prompts: the given ones, or what is left of them.
+    private func requests(
+        _ generations: [GenerationRequest], _ run: inout Run, isStream: Bool
+    ) throws(OpenAIError) -> [(promptIndex: Int, request: GenerationRequest)] {
+        var generations = generations
+        for index in generations.indices { run.asked.caller.gateway?.apply(to: &generations[index]) }
+        guard let resumed = run.resumed else { return generations.enumerated().map { ($0, $1) } }
+        guard isStream else { throw .invalid("An answer in one piece can't be resumed", param: "pbctl.resume") }
+        if let stray = resumed.strayChoice(count: generations.count * run.choiceCount) {
+            throw .invalid("The answer has no choice \(stray)", param: "pbctl.resume.choices")
+        }
+        run.usage = resumed.usage(
+            promptTokenCounts: generations.map(\.promptTokenIDs.count), choiceCount: run.choiceCount)
+        return generations.enumerated().flatMap { index, generation in
+            resumed.requests(generation, promptIndex: index, makeID: service.makeRequestID).map { (index, $0) }
+        }
     }
 
     private func collect(_ run: Run, _ record: inout RequestRecord) async -> [GenerationOutput] {
         var outputs = [GenerationOutput](repeating: GenerationOutput(), count: run.streams.count)
-        await run.asked.presence.whileHere(onLeave: run.cancel) {
-            if run.streams.count == 1 {
-                for await event in run.streams[0] {
-                    record.add(event)
-                    outputs[0].add(event)
-                }
-            } else {
-                for await (index, event) in run.events {
-                    record.add(event)
-                    outputs[index].add(event)
-                }
-            }
+        await run.forEach { index, event in
+            record.add(event)
+            outputs[index].add(event)
         }
         return outputs
     }
@@ -200,26 +246,18 @@ struct OpenAIRoutes: Sendable {
         headers.append(contentsOf: service.adapterHeaders(run.selection))
         return HTTPReply.events(headers) { writer in
             var (record, shape) = (record, shape)
+            var writer = AnswerWriter(writer, isAnnotated: run.asked.caller.gateway != nil)
             do {
                 defer { withExtendedLifetime(run.asked.ticket) {} }
-                try await run.asked.presence.whileHere(onLeave: run.cancel) {
-                    if run.streams.count == 1 {
-                        for await event in run.streams[0] {
-                            record.add(event)
-                            try await writer.write(shape.bytes(event, promptIndex: 0))
-                        }
-                    } else {
-                        for await (index, event) in run.events {
-                            record.add(event)
-                            try await writer.write(shape.bytes(event, promptIndex: index))
-                        }
-                    }
+                try await run.forEach { index, event in
+                    record.add(event, of: run.resumed, promptIndex: index, choiceCount: run.choiceCount)
+                    try await writer.write(shape.frames(event, promptIndex: index))
                 }
-                try await writer.write(shape.end())
+                try await writer.write(shape.endFrames(), ending: record)
                 record.succeed()
             } catch let error as OpenAIError {
-                record.fail(error.failureLabel(run.asked.presence))
-                try await writer.write(EventStream.frame(error))
+                record.fail(error.failureLabel(run.asked.caller.presence))
+                try await writer.write(error)
             } catch {
                 record.fail("dropped")
                 throw error

@@ -29,6 +29,8 @@ package struct ReplicaConfiguration: Sendable {
     package var timeouts: ConnectionTimeouts
     /// Version that `/info` tells.
     package var version: String
+    /// Name that a control plane gave this replica; nil where there is none.
+    package var replicaID: String?
 
     /// LoRAX's and axum's defaults.
     package init(

@@ -30,6 +30,9 @@ final class ReplicaMetrics: Sendable {
         registry.increment(name, labels, by: amount)
     }
 
+    /// Sets a gauge without labels.
+    func set(_ name: String, to value: Double) { registry.set(name, to: value) }
+
     func observe(_ name: String, _ values: [Double]) { registry.observe(name, [], values) }
 
     /// A request that came to a failure, by LoRAX's word for it.
@@ -64,6 +67,7 @@ final class ReplicaMetrics: Sendable {
         set("pbctl_adapter_loads_total", adapters.loadCount)
         set("pbctl_adapter_load_failures_total", adapters.failureCount)
         set("pbctl_adapter_evictions_total", adapters.evictionCount)
+        ProcessFigures.update(registry)
     }
 
     func text() -> String { registry.text() }
@@ -98,6 +102,8 @@ final class ReplicaMetrics: Sendable {
             histogram("lorax_request_inference_duration", "Seconds from the first step to the last token."),
             histogram("lorax_request_mean_time_per_token_duration", "Inference seconds divided by tokens."),
             histogram("lorax_request_generated_tokens", "Tokens generated a request.", lengths),
+            histogram(
+                "lorax_request_skipped_tokens", "Tokens that a speculator guessed right: there is none.", lengths),
             histogram("lorax_request_input_length", "Tokens of prompts.", lengths),
             histogram("lorax_request_max_new_tokens", "Most tokens that requests allow.", lengths),
             gauge("lorax_queue_length", "Sequences that wait."),
@@ -113,6 +119,7 @@ final class ReplicaMetrics: Sendable {
             gauge("pbctl_running_sequences", "Sequences computed in steps."),
             gauge("pbctl_waiting_sequences", "Sequences that wait."),
             gauge("pbctl_kv_blocks", "KV blocks in use, kept for their prefixes, and free.", ["state"]),
+            gauge("pbctl_load_seconds", "Seconds that loading the model took."),
             counter("pbctl_engine_steps_total", "Steps computed."),
             counter("pbctl_engine_failed_steps_total", "Steps in which the model failed."),
             counter("pbctl_computed_tokens_total", "Tokens computed, recomputed ones counted again."),
@@ -126,6 +133,6 @@ final class ReplicaMetrics: Sendable {
             counter("pbctl_adapter_loads_total", "Times that an adapter had to be loaded."),
             counter("pbctl_adapter_load_failures_total", "Adapter loads that failed."),
             counter("pbctl_adapter_evictions_total", "Adapters dropped for others."),
-        ]
+        ] + ProcessFigures.families
     }
 }

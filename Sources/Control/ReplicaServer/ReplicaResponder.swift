@@ -30,29 +30,25 @@ package struct ReplicaResponder: HTTPResponder {
 
     /// Answers a request.
     package func respond(to request: Request, context: ConnectionContext) async throws -> Response {
-        // As tower-http's CorsLayer with LoRAX's defaults: any origin, GET and POST.
-        if request.method == .options, request.headers[.accessControlRequestMethod] != nil {
-            return Response(
-                status: .ok,
-                headers: [
-                    .accessControlAllowOrigin: "*", .accessControlAllowMethods: "GET,POST",
-                    .accessControlAllowHeaders: "content-type,authorization",
-                ])
-        }
-        var response = await route(request, context)
-        response.headers[.accessControlAllowOrigin] = "*"
-        return request.method == .head ? response.createHeadResponse() : response
+        if let response = CrossOrigin.preflight(request) { return response }
+        return CrossOrigin.opened(await route(request, context), to: request)
     }
 
-    private static let openRoutes: Set<String> = ["/", "/health", "/ping"]
+    /// Whether it is a health check, which needs no key.
+    static func isHealthCheck(_ request: Request) -> Bool {
+        request.method != .post && ["/", "/health", "/ping"].contains(request.uri.path)
+    }
+
+    /// The refusal of a request that lacks the key, where one is needed.
+    static func refusal(_ request: Request, _ key: APIKey?) -> HTTPReply? {
+        guard let key, !isHealthCheck(request), !key.matches(request.bearerToken ?? "") else { return nil }
+        return request.uri.path.hasPrefix("/v1/")
+            ? HTTPReply(OpenAIError.unauthorized) : HTTPReply(NativeError.unauthorized)
+    }
 
     private func route(_ request: Request, _ context: ConnectionContext) async -> Response {
         let path = request.uri.path
-        let isOpenAI = path.hasPrefix("/v1/")
-        let isOpen = request.method != .post && Self.openRoutes.contains(path)
-        if let key = service.configuration.apiKey, !isOpen, !key.matches(request.bearerToken ?? "") {
-            return (isOpenAI ? HTTPReply(OpenAIError.unauthorized) : HTTPReply(NativeError.unauthorized)).response
-        }
+        if let refusal = Self.refusal(request, service.configuration.apiKey) { return refusal.response }
         switch request.method {
         case .post:
             if let response = await post(path, request, context) { return response }

@@ -40,11 +40,12 @@ extension ReplicaService {
     }
 
     func acquireOpenAI(
-        _ selection: AdapterSelection?, _ presence: ClientPresence
+        _ selection: AdapterSelection?, _ presence: ClientPresence, _ record: inout RequestRecord
     ) async throws(OpenAIError) -> (any LeasedAdapter)? {
         do throws(AdapterError) {
             return try await acquire(selection, presence)
         } catch {
+            record.failAdapter(error)
             var isMerge = false
             if case .merged = selection?.choice { isMerge = true }
             throw OpenAIError(error, id: selection?.name ?? "", isMerge: isMerge)

@@ -19,11 +19,12 @@ final class ReplicaService: Sendable {
     private let nextRequest = Atomic<Int>(0)
     private let listedAdapters = Mutex<(ids: [String], until: ContinuousClock.Instant)?>(nil)
 
-    init(_ model: any ReplicaModel, _ configuration: ReplicaConfiguration) {
+    /// What the routes of a model share; `admission` is the server's where that listened before the model was there.
+    init(_ model: any ReplicaModel, _ configuration: ReplicaConfiguration, admission: Admission? = nil) {
         self.model = model
         self.configuration = configuration
         metrics = ReplicaMetrics(contextLength: model.limits.contextLength)
-        admission = Admission(limit: configuration.maxConcurrentRequests)
+        self.admission = admission ?? Admission(limit: configuration.maxConcurrentRequests)
         adapters = AdapterResolver(
             baseModelIDs: configuration.baseModelIDs.union([model.name]), defaultSource: configuration.adapterSource,
             isLoRAXCompatible: configuration.isLoRAXCompatible)

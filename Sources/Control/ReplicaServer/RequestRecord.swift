@@ -1,3 +1,5 @@
+import ServingAPI
+import ServingAdapters
 import ServingEngine
 
 /// Where one request's time went: collected while it runs, given to the metrics at its end.
@@ -8,6 +10,10 @@ struct RequestRecord {
     private var lastTokenAt: [Int: ContinuousClock.Instant] = [:]
     private var gaps: [Double] = []
     private var adapterLabel = ""
+    /// LoRAX's word for why the adapter could not be used.
+    private var adapterFailure: String?
+    /// How long the request waited for its adapter.
+    private(set) var adapterLoad = Duration.zero
     /// From the request to its submission: validation, tokenizing, the adapter.
     private(set) var validation = Duration.zero
     /// In the engine's queue; the longest of the samples.
@@ -32,7 +38,25 @@ struct RequestRecord {
 
     mutating func useAdapter(_ lease: (any LeasedAdapter)?) {
         adapterLabel = metrics.label(lease?.name)
-        if let lease { metrics.observe("pbctl_adapter_load_seconds", [lease.loadDuration.seconds]) }
+        guard let lease else { return }
+        adapterLoad = lease.loadDuration
+        metrics.observe("pbctl_adapter_load_seconds", [adapterLoad.seconds])
+    }
+
+    /// The request's adapter can't be used.
+    mutating func failAdapter(_ error: AdapterError) {
+        adapterFailure =
+            switch error.code {
+            case .notFound, .unavailable: "download_adapter"
+            case .invalidAdapter, .unsupported, .incompatible, .outOfMemory: "load_adapter"
+            case .invalidRequest, .cancelled: nil
+            }
+    }
+
+    /// So much of the answer was made elsewhere.
+    mutating func resume(_ usage: OpenAIUsage) {
+        promptTokenCount = usage.promptTokenCount
+        generatedTokenCount = usage.completionTokenCount
     }
 
     /// The engine has taken the request.
@@ -44,6 +68,13 @@ struct RequestRecord {
         metrics.observe("lorax_request_input_length", [Double(request.promptTokenIDs.count)])
         let allowed = request.maxTokenCount ?? contextLength - request.promptTokenIDs.count
         metrics.observe("lorax_request_max_new_tokens", [Double(allowed)])
+    }
+
+    /// Takes an event; where the answer was begun elsewhere, its counts become those of the whole answer.
+    mutating func add(_ event: GenerationEvent, of resumed: ResumedAnswer?, promptIndex: Int = 0, choiceCount: Int = 1)
+    {
+        guard case .finished(let finish) = event, let resumed else { return add(event) }
+        add(.finished(resumed.whole(finish, choice: promptIndex * choiceCount + finish.sampleIndex)))
     }
 
     mutating func add(_ event: GenerationEvent) {
@@ -73,11 +104,13 @@ struct RequestRecord {
                 "lorax_request_mean_time_per_token_duration", [inference.seconds / Double(generatedTokenCount)])
         }
         metrics.observe("lorax_request_generated_tokens", [Double(generatedTokenCount)])
+        metrics.observe("lorax_request_skipped_tokens", [0])
         tellTokens()
     }
 
     /// The request came to nothing; `reason` is LoRAX's word for it.
     func fail(_ reason: String) {
+        let reason = reason == "dropped" ? reason : adapterFailure ?? reason
         metrics.fail(reason)
         metrics.increment("pbctl_requests_total", [adapterLabel, reason])
         tellTokens()

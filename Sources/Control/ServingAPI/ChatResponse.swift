@@ -52,44 +52,77 @@ package struct ChatResponse: Sendable {
         if let logProbabilities { logProbabilities.write(tokens, &json) } else { json.null() }
     }
 
-    /// Shapes the events of one request.
-    package func stream() -> Stream { Stream(self) }
+    /// Shapes the events of one request, or of what is left of it; `usage` is what the rest has cost.
+    package func stream(resuming resumed: ResumedAnswer? = nil, usage: OpenAIUsage = OpenAIUsage()) -> Stream {
+        Stream(self, resumed, usage)
+    }
 
     /// Chunks: the role first, then text as it comes, a reason at the end of each choice, perhaps the usage.
     package struct Stream: EventShaping {
         private let response: ChatResponse
-        private var usage = OpenAIUsage()
-        private var begun: Set<Int> = []
+        private let resumed: ResumedAnswer?
+        private var usage: OpenAIUsage
+        private var begun: Set<Int>
+        /// Last tokens, until the engine says what text was held back: their chunk tells it too.
+        private var last: [Int: GenerationEvent.Token] = [:]
 
-        init(_ response: ChatResponse) { self.response = response }
+        init(_ response: ChatResponse, _ resumed: ResumedAnswer?, _ usage: OpenAIUsage) {
+            self.response = response
+            self.resumed = resumed
+            self.usage = usage
+            begun = Set(resumed.map { Array($0.choices.keys) } ?? [])
+        }
 
-        /// The bytes to send for an event; empty where there are none.
+        /// The frames to send for an event.
         ///
         /// - Throws: an error that belongs into the stream, which ends with it.
-        package mutating func bytes(_ event: GenerationEvent, promptIndex: Int = 0) throws(OpenAIError) -> [UInt8] {
+        package mutating func frames(
+            _ event: GenerationEvent, promptIndex: Int
+        ) throws(OpenAIError) -> [StreamFrame] {
             switch event {
             case .started, .prompt, .embedding: return []
             case .token(let token):
-                let start = begin(token.sampleIndex)
-                guard !token.text.isEmpty || (response.logProbabilities?.tells(token) ?? false) else { return start }
-                return start + chunk(token.sampleIndex, token.text, token: token)
+                if token.isLast {
+                    last[token.sampleIndex] = token
+                    return begin(token.sampleIndex)
+                }
+                let bytes = isTold(token) ? chunk(token.sampleIndex, token.text, token: token) : []
+                return begin(token.sampleIndex)
+                    + [StreamFrame(bytes, choice: token.sampleIndex, tokens: [token.id])]
             case .finished(let finish):
+                let index = finish.sampleIndex
                 let reason = try finish.reason.openAIName()
-                usage.add(finish)
-                var bytes = begin(finish.sampleIndex)
-                if !finish.text.isEmpty { bytes += chunk(finish.sampleIndex, finish.text) }
-                return bytes + chunk(finish.sampleIndex, nil, reason: reason)
+                usage.add(resumed?.whole(finish, choice: index) ?? finish)
+                var frames = begin(index)
+                var end = StreamFrame(chunk(index, nil, reason: reason), choice: index, isFinished: true)
+                // Without a last token of this run, the text was told by the run before.
+                if let token = last.removeValue(forKey: index) {
+                    let text = token.text + finish.text
+                    if isTold(token) || !text.isEmpty {
+                        let bytes = chunk(index, text, token: isTold(token) ? token : nil)
+                        frames.append(StreamFrame(bytes, choice: index, tokens: [token.id]))
+                    } else {
+                        end.tokens = [token.id]
+                    }
+                }
+                return frames + [end]
             }
         }
 
-        /// The last events: the usage, if wanted, and `[DONE]`.
-        package func end() -> [UInt8] {
-            EventStream.end(
-                response.identity, object: "chat.completion.chunk", usage: response.includesUsage ? usage : nil)
+        /// The last frames: the usage, if wanted, and `[DONE]`.
+        package func endFrames() -> [StreamFrame] {
+            let isWanted = response.includesUsage
+            return EventStream.end(
+                response.identity, object: "chat.completion.chunk", usage: isWanted ? usage : nil)
         }
 
-        private mutating func begin(_ index: Int) -> [UInt8] {
-            begun.insert(index).inserted ? chunk(index, "", role: "assistant") : []
+        private func isTold(_ token: GenerationEvent.Token) -> Bool {
+            !token.text.isEmpty || response.logProbabilities?.tells(token) ?? false
+        }
+
+        private mutating func begin(_ index: Int) -> [StreamFrame] {
+            begun.insert(index).inserted
+                ? [StreamFrame(chunk(index, "", role: "assistant"), choice: index)] : []
         }
 
         private func chunk(

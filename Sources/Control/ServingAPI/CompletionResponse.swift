@@ -76,49 +76,68 @@ package struct CompletionResponse: Sendable {
         return Array(samples.sorted { score($0) > score($1) }.prefix(choiceCount))
     }
 
-    /// Shapes the events of a request; one for all its prompts.
-    package func stream() -> Stream { Stream(self) }
+    /// Shapes the events of a request, one for all its prompts, or of what is left of it; `usage` is what the rest has cost.
+    package func stream(resuming resumed: ResumedAnswer? = nil, usage: OpenAIUsage = OpenAIUsage()) -> Stream {
+        Stream(self, resumed, usage)
+    }
 
     /// Chunks of the same shape as a finished answer, text as it comes.
     package struct Stream: EventShaping {
         private let response: CompletionResponse
-        private var usage = OpenAIUsage()
-        private var begun: Set<Int> = []
+        private let resumed: ResumedAnswer?
+        private var usage: OpenAIUsage
+        private var begun: Set<Int>
         private var offsets: [Int: Int] = [:]
         private var prompts: [Int: [PromptToken]] = [:]
 
-        init(_ response: CompletionResponse) { self.response = response }
+        init(_ response: CompletionResponse, _ resumed: ResumedAnswer?, _ usage: OpenAIUsage) {
+            self.response = response
+            self.resumed = resumed
+            self.usage = usage
+            begun = Set(resumed.map { Array($0.choices.keys) } ?? [])
+        }
 
-        /// The bytes to send for an event of a prompt; empty where there are none.
+        /// The frames to send for an event of a prompt.
         ///
         /// - Throws: an error that belongs into the stream, which ends with it.
-        package mutating func bytes(_ event: GenerationEvent, promptIndex: Int) throws(OpenAIError) -> [UInt8] {
+        package mutating func frames(
+            _ event: GenerationEvent, promptIndex: Int
+        ) throws(OpenAIError) -> [StreamFrame] {
             switch event {
-            case .started, .embedding: return []
+            case .embedding: return []
+            case .started(let start):
+                let index = promptIndex * response.choiceCount + start.firstSampleIndex
+                if begun.contains(index) {
+                    offsets[index] =
+                        response.prompt(promptIndex).unicodeScalars.count + start.continuedText.unicodeScalars.count
+                }
+                return []
             case .prompt(let tokens):
                 prompts[promptIndex] = tokens
                 return []
             case .token(let token):
                 let index = promptIndex * response.choiceCount + token.sampleIndex
                 let start = begin(index, promptIndex)
-                guard !token.text.isEmpty || response.request.logProbabilityCount != nil else { return start }
-                return start + chunk(index, token.text, token: token)
+                let isTold = !token.text.isEmpty || response.request.logProbabilityCount != nil
+                let bytes = isTold ? chunk(index, token.text, token: token) : []
+                return start + [StreamFrame(bytes, choice: index, tokens: [token.id])]
             case .finished(let finish):
                 let reason = try finish.reason.openAIName()
-                usage.add(finish)
                 let index = promptIndex * response.choiceCount + finish.sampleIndex
-                return begin(index, promptIndex) + chunk(index, finish.text, reason: reason)
+                usage.add(resumed?.whole(finish, choice: index) ?? finish)
+                return begin(index, promptIndex)
+                    + [StreamFrame(chunk(index, finish.text, reason: reason), choice: index, isFinished: true)]
             }
         }
 
-        /// The last events: the usage, if wanted, and `[DONE]`.
-        package func end() -> [UInt8] {
+        /// The last frames: the usage, if wanted, and `[DONE]`.
+        package func endFrames() -> [StreamFrame] {
             let isWanted = response.request.sampling.includesUsage
             return EventStream.end(response.identity, object: "text_completion", usage: isWanted ? usage : nil)
         }
 
         /// The echoed prompt, once a choice.
-        private mutating func begin(_ index: Int, _ promptIndex: Int) -> [UInt8] {
+        private mutating func begin(_ index: Int, _ promptIndex: Int) -> [StreamFrame] {
             guard begun.insert(index).inserted, response.request.echoesPrompt else { return [] }
             var list: CompletionLogProbabilities?
             if let count = response.request.logProbabilityCount {
@@ -127,7 +146,7 @@ package struct CompletionResponse: Sendable {
             }
             let text = response.prompt(promptIndex)
             offsets[index] = text.unicodeScalars.count
-            return write(index, text, list, nil)
+            return [StreamFrame(write(index, text, list, nil), choice: index)]
         }
 
         private mutating func chunk(

@@ -128,40 +128,54 @@ package struct NativeResponse: Sendable {
         }
     }
 
-    /// Shapes the events of one request for `/generate_stream`.
-    package func stream() -> Stream { Stream(self) }
+    /// Shapes the events of one request for `/generate_stream`, or of what is left of it.
+    package func stream(resuming resumed: ResumedAnswer? = nil) -> Stream { Stream(self, resumed) }
 
     /// One event a token; the last one carries the whole text. It is held back until the engine says how the answer ended,
     /// which it does together with the last token.
     package struct Stream: Sendable {
         private let response: NativeResponse
+        private let resumed: ResumedAnswer?
         private var text = ""
         private var last: GenerationEvent.Token?
         private var seed: UInt64?
 
-        init(_ response: NativeResponse) { self.response = response }
+        init(_ response: NativeResponse, _ resumed: ResumedAnswer?) {
+            self.response = response
+            self.resumed = resumed
+        }
 
         /// The bytes to send for an event; empty where there are none.
         ///
         /// - Throws: an error that belongs into the stream, which ends with it.
         package mutating func bytes(_ event: GenerationEvent) throws(NativeError) -> [UInt8] {
+            try frame(event)?.bytes ?? []
+        }
+
+        /// The frame to send for an event, if there is one.
+        ///
+        /// - Throws: an error that belongs into the stream, which ends with it.
+        package mutating func frame(_ event: GenerationEvent) throws(NativeError) -> StreamFrame? {
             switch event {
-            case .started(let start): seed = start.seed
+            case .started(let start):
+                seed = start.seed
+                text = start.continuedText
             case .prompt, .embedding: break
             case .token(let token):
                 text += token.text
                 if token.isLast {
                     last = token
                 } else {
-                    return frame(token, nil)
+                    return StreamFrame(frame(token, nil), choice: 0, tokens: [token.id])
                 }
             case .finished(let finish):
                 try NativeResponse.check(finish)
                 text += finish.text
                 guard let last else { throw .incomplete }
-                return frame(last, finish)
+                let whole = resumed?.whole(finish, choice: 0) ?? finish
+                return StreamFrame(frame(last, whole), choice: 0, tokens: [last.id], isFinished: true)
             }
-            return []
+            return nil
         }
 
         private func frame(_ token: GenerationEvent.Token, _ finish: GenerationEvent.Finish?) -> [UInt8] {

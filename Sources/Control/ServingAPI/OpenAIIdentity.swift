@@ -1,4 +1,4 @@
-package import HTTPServing
+import HTTPServing
 package import ServingEngine
 import ServingJSON
 
@@ -78,28 +78,20 @@ extension FinishReason {
     }
 }
 
-/// Turns the events of a request into server-sent events.
-package protocol EventShaping: Sendable {
-    /// The bytes to send for an event of a prompt; empty where there are none.
-    ///
-    /// - Throws: an error that belongs into the stream, which ends with it.
-    mutating func bytes(_ event: GenerationEvent, promptIndex: Int) throws(OpenAIError) -> [UInt8]
-    /// The last events.
-    func end() -> [UInt8]
-}
-
 extension EventStream {
-    /// The last events of a stream of OpenAI's: the usage, if wanted, in an event without choices, and `[DONE]`.
-    static func end(_ identity: OpenAIIdentity, object: String, usage: OpenAIUsage?) -> [UInt8] {
-        guard let usage else { return done }
-        return frame { json in
-            json.openObject()
-            identity.write(object, &json)
-            json.key("choices")
-            json.openArray()
-            json.closeArray()
-            usage.write(&json)
-            json.closeObject()
-        } + done
+    /// The last frames of a stream of OpenAI's: the usage, if wanted, in an event without choices, and `[DONE]`.
+    static func end(_ identity: OpenAIIdentity, object: String, usage: OpenAIUsage?) -> [StreamFrame] {
+        guard let usage else { return [StreamFrame(done)] }
+        let told = StreamFrame(
+            frame { json in
+                json.openObject()
+                identity.write(object, &json)
+                json.key("choices")
+                json.openArray()
+                json.closeArray()
+                usage.write(&json)
+                json.closeObject()
+            })
+        return [told, StreamFrame(done)]
     }
 }

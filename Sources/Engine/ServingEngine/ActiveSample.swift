@@ -13,6 +13,8 @@ final class ActiveRequest {
     var promptTokens: [PromptToken] = []
     /// Sum of the hidden states so far, (E).
     var hiddenSum: [Double] = []
+    /// Text of the answer that the request takes up, as far as it was sent.
+    var continuedText = ""
 
     init(_ submission: Submission, limits: ModelLimits) {
         self.submission = submission
@@ -33,6 +35,8 @@ final class ActiveSample {
     private var decoder: any TokenTextDecoding
     private var matcher: StopMatcher
     private(set) var tokenCount = 0
+    /// Why the answer that the request takes up is at its end already; nil where it goes on.
+    private(set) var continuedEnd: FinishReason?
     private var firstTokenAt: Duration?
     private var lastTokenAt: Duration?
 
@@ -43,10 +47,19 @@ final class ActiveSample {
         let request = active.request
         sampler = SamplerState(request, seed: active.submission.seed, sampleIndex: index)
         matcher = StopMatcher(request.stopStrings, includesStop: request.includesStopString)
-        for token in request.promptTokenIDs.suffix(request.continuedTokenCount) {
-            // The client has this text; what the matcher holds back, it does not have.
-            _ = matcher.append(self.decoder.append(token))
+        // The client has this text; what the matcher holds back, it does not have.
+        var (text, end) = ("", FinishReason?.none)
+        for token in request.promptTokenIDs.suffix(request.continuedTokenCount) where end == nil {
+            if request.ends(with: token) {
+                end = .stop(token)
+            } else {
+                let release = matcher.append(self.decoder.append(token))
+                text += release.text
+                end = release.stop.map { .stopSequence($0) }
+            }
         }
+        continuedEnd = end
+        active.continuedText = text
     }
 
     /// Position in the sequence of the next token.
@@ -61,7 +74,7 @@ final class ActiveSample {
         sampler.history.append(token.id)
         var text = ""
         var reason: FinishReason?
-        if endsAnswer(token.id, request) {
+        if request.ends(with: token.id) {
             reason = .stop(token.id)
         } else {
             let release = matcher.append(decoder.append(token.id))
@@ -78,11 +91,6 @@ final class ActiveSample {
                     sampleIndex: index, id: token.id, text: text, logProbability: token.logProbability,
                     alternatives: token.alternatives, isLast: reason != nil)))
         return reason
-    }
-
-    private func endsAnswer(_ token: TokenID, _ request: GenerationRequest) -> Bool {
-        request.stopTokenIDs.contains(token)
-            || !request.ignoresEndOfGeneration && request.endOfGenerationTokenIDs.contains(token)
     }
 
     /// Sends the end of the sample.

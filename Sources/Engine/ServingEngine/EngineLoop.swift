@@ -58,14 +58,13 @@ final class EngineLoop {
         let active = ActiveRequest(submission, limits: limits)
         let request = submission.request
         requests[submission.serial] = active
-        let needsNoStep =
-            active.tokenAllowance == 0 && !request.includesPromptLogProbabilities && !request.wantsEmbedding
         let samples = (0..<request.sampleCount).map { index in
             ActiveSample(active, index: request.firstSampleIndex + index, decoder: makeDecoder(request))
         }
-        if needsNoStep {
+        let isOver = active.tokenAllowance == 0 || samples.allSatisfy { $0.continuedEnd != nil }
+        if isOver, !request.includesPromptLogProbabilities, !request.wantsEmbedding {
             announce(active, cachedTokenCount: 0)
-            for sample in samples { sample.finish(.length) }
+            for sample in samples { sample.finish(sample.continuedEnd ?? .length) }
             retire(active)
             return
         }
@@ -84,7 +83,8 @@ final class EngineLoop {
             .started(
                 GenerationEvent.Start(
                     seed: active.submission.seed, promptTokenCount: active.request.promptTokenIDs.count,
-                    cachedTokenCount: cachedTokenCount, queueDuration: startedAt - active.submission.submittedAt)))
+                    cachedTokenCount: cachedTokenCount, queueDuration: startedAt - active.submission.submittedAt,
+                    firstSampleIndex: active.request.firstSampleIndex, continuedText: active.continuedText)))
     }
 
     /// Ends what is left of a request. Unknown serials are of requests that have ended.

@@ -24,6 +24,10 @@ public enum GenerationEvent: Sendable, Equatable {
         public var cachedTokenCount: Int
         /// From submission until the first step that computed for the request.
         public var queueDuration: Duration
+        /// Index of the first sample.
+        public var firstSampleIndex = 0
+        /// Where the request takes up an earlier answer: the text that was sent of it.
+        public var continuedText = ""
     }
 
     /// One token of an answer.

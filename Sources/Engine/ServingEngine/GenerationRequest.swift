@@ -32,7 +32,8 @@ public struct GenerationRequest: Sendable {
     /// Index of the first sample, for taking up a single sample of an earlier request with its random numbers.
     public var firstSampleIndex: Int
     /// How many of the prompt's last tokens are the answer of an earlier run which this request takes up. They count as
-    /// generated for penalties and stop strings, and their text is not sent again.
+    /// generated for penalties and stop strings, and their text is not sent again. Where they end the answer, it is finished
+    /// without another token.
     public var continuedTokenCount: Int
     /// Names the weights to run with; nil for the base model.
     public var adapterKey: AdapterKey?
@@ -89,6 +90,8 @@ public struct GenerationRequest: Sendable {
             throw .invalidParameter(error)
         }
         guard !promptTokenIDs.isEmpty else { throw .emptyPrompt }
+        // An answer that is taken up at its very end needs no room any more.
+        if continuedTokenCount > 0, tokenAllowance(limits: limits) == 0 { return }
         guard promptTokenIDs.count < limits.contextLength else {
             throw .promptTooLong(promptTokenCount: promptTokenIDs.count, contextLength: limits.contextLength)
         }
@@ -129,6 +132,11 @@ public struct GenerationRequest: Sendable {
             throw ParameterError(
                 "continuedTokenCount", continuedTokenCount, expected: "at most the prompt's \(promptTokenIDs.count)")
         }
+    }
+
+    /// Whether an answer ends with the token.
+    func ends(with token: TokenID) -> Bool {
+        stopTokenIDs.contains(token) || !ignoresEndOfGeneration && endOfGenerationTokenIDs.contains(token)
     }
 
     /// Tokens that one sample may generate: `maxTokenCount` cut to what context and KV cache hold after the prompt.

@@ -30,19 +30,32 @@ public final class DecoderModel<Device: Backend> {
         let postFeedForwardNorm: Device.Vector?
     }
 
-    /// Uploads the weights.
-    public init(config: DecoderConfig, weights: DecoderWeights, backend: Device) throws {
+    /// Uploads the weights. `progress` is told the share of their bytes that is done, 0...1, after each tensor.
+    public init(
+        config: DecoderConfig, weights: DecoderWeights, backend: Device, progress: ((Double) -> Void)? = nil
+    ) throws {
         self.config = config
         self.backend = backend
         slots = AdapterSlots(layerCount: config.layerCount)
         let offset = config.normWeightOffset
+        let allBytes = max(1, weights.byteCount)
+        var doneBytes = 0
+        func done(_ bytes: Int) {
+            doneBytes += bytes
+            progress?(Double(doneBytes) / Double(allBytes))
+        }
         func linear(_ stored: LinearWeights) throws -> LinearLayer<Device> {
-            LinearLayer(
+            defer { done(stored.byteCount) }
+            return LinearLayer(
                 weight: try backend.makeMatrix(stored.weight),
                 bias: try stored.bias.map { try backend.makeVector($0, offset: 0) })
         }
-        func norm(_ stored: StoredTensor) throws -> Device.Vector { try backend.makeVector(stored, offset: offset) }
+        func norm(_ stored: StoredTensor) throws -> Device.Vector {
+            defer { done(stored.bytes.count) }
+            return try backend.makeVector(stored, offset: offset)
+        }
         embedding = try backend.makeEmbeddingTable(weights.embedding)
+        done(weights.embedding.bytes.count)
         layers = try weights.layers.map { layer in
             Layer(
                 attentionNorm: try norm(layer.attentionNorm),

@@ -12,6 +12,9 @@ public struct LinearWeights: Sendable {
         self.weight = weight
         self.bias = bias
     }
+
+    /// Bytes of both.
+    var byteCount: Int { weight.bytes.count + (bias?.bytes.count ?? 0) }
 }
 
 /// One decoder layer's tensors by role.
@@ -42,6 +45,13 @@ public struct DecoderLayerWeights: Sendable {
     public var down: LinearWeights
     /// (E), on the feed-forward layer's result (sandwich norms).
     public var postFeedForwardNorm: StoredTensor?
+
+    /// Bytes of all of them.
+    var byteCount: Int {
+        let linear = [query, key, value, output, gate, up, down]
+        let norms = [attentionNorm, queryNorm, keyNorm, postAttentionNorm, feedForwardNorm, postFeedForwardNorm]
+        return linear.reduce(0) { $0 + $1.byteCount } + norms.reduce(0) { $0 + ($1?.bytes.count ?? 0) }
+    }
 }
 
 /// All tensors of a decoder by role, shapes checked against the config. Nothing is copied.
@@ -54,6 +64,11 @@ public struct DecoderWeights: Sendable {
     public var finalNorm: StoredTensor
     /// (V, E); the embedding table itself where the two are tied.
     public var head: LinearWeights
+
+    /// Bytes of all tensors, each counted as often as it is uploaded.
+    var byteCount: Int {
+        layers.reduce(embedding.bytes.count + finalNorm.bytes.count + head.byteCount) { $0 + $1.byteCount }
+    }
 }
 
 extension DecoderWeights {

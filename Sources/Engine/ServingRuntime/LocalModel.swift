@@ -32,6 +32,8 @@ public final class LocalModel: Sendable {
         public var adapters = AdapterLibrary.Options()
         /// Folder of an adapter that becomes part of the weights at load.
         public var mergedAdapterPath: String?
+        /// Told the share of the weights that is on the device, 0...1 and never less than before, from the loading thread.
+        public var progress: (@Sendable (Double) -> Void)?
 
         /// Options for one sequence at a time on all cores.
         public init(
@@ -123,7 +125,8 @@ public final class LocalModel: Sendable {
                 "keys and values for \(config.contextLength) tokens take \(runnerOptions.keyValueBytes >> 20) MiB and there "
                     + "are \(PhysicalMemory.bytes >> 20) MiB of memory (lower --context or --kv-memory)")
         }
-        let model = try DecoderModel(config: config, weights: description.weights, backend: backend)
+        let model = try DecoderModel(
+            config: config, weights: description.weights, backend: backend, progress: options.progress)
         return try DecoderRunner(model: model, backend: backend, options: runnerOptions)
     }
 

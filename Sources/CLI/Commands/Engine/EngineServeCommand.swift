@@ -1,4 +1,5 @@
 import ArgumentParser
+import BlockingThreads
 import HTTPServing
 import ModelHub
 import ReplicaServer
@@ -15,6 +16,9 @@ struct EngineServeCommand: AsyncParsableCommand {
             Speaks LoRAX's API (/, /generate, /generate_stream, /embed, /tokenize, /info, /health, /metrics) and OpenAI's
             (/v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models). A request names its adapter in adapter_id,
             or in model on OpenAI's routes. SIGTERM finishes what runs and ends; a second one ends at once.
+
+            Listens before the model is loaded: until then /health answers 503 with {"status":"loading","percent":N}.
+            Exit statuses: 64 usage, 65 a model or adapter that can't be used, 66 one that is not there, 1 any other failure.
 
             Listens on this machine only, unless an API key is set, which clients send as Authorization: Bearer KEY.
 
@@ -51,6 +55,12 @@ struct EngineServeCommand: AsyncParsableCommand {
     @Option(help: ArgumentHelp("Largest request body.", valueName: "size"))
     var maxBodySize = MemorySize(bytes: 2 << 20)
 
+    @Option(
+        help: ArgumentHelp(
+            "Write pid, host, port and version as JSON to this file once the server listens.", valueName: "file"),
+        completion: .file())
+    var readyFile: String?
+
     @Flag(help: "Keep LoRAX's oddities where they contradict its documentation or OpenAI's, merges among them.")
     var loraxCompat = false
 
@@ -66,61 +76,68 @@ struct EngineServeCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
+        do {
+            try await serve()
+        } catch {
+            throw StartFailure.failure(of: error)
+        }
+    }
+
+    private func serve() async throws {
         let key = try checkedKey()
         let locator = try adapters.locator()
+        let path = try model.path()
         var options = try model.engine.localModelOptions()
         options.sequenceCount = maxBatchSize
         options.engine.maxRunningSequences = maxBatchSize
         // Whoever is let in by the count of requests is not turned away by the engine, up to a few samples each.
         options.engine.maxWaitingSequences = maxConcurrentRequests * 4
         options.adapters = try adapters.libraryOptions(locator, isLoRAXCompatible: loraxCompat)
-        options.mergedAdapterPath = try await adapters.mergedFolder()
-        let path = try model.path()
-        let loaded = try LocalModel(path: path, options: options)
-        let served = LocalReplicaModel(loaded, name: servedModelName)
-        let preloaded = try await adapters.preload(loaded)
-        defer { withExtendedLifetime(preloaded) {} }
-        try await serve(served, loaded, configuration(key, loaded, locator))
+        let (adapters, servedModelName, reference, host) = (adapters, servedModelName, model.model, host)
+        let configuration = configuration(key, locator)
+        let device = model.engine.device
+        let readyFile = readyFile.map { ReadyFile(path: $0) }
+        try await ReplicaServer(configuration: configuration).run { [options] progress in
+            var options = options
+            options.progress = progress
+            options.mergedAdapterPath = try await adapters.mergedFolder()
+            let model = try await BlockingThread.run { [options] in
+                Result { try LocalModel(path: path, options: options) }
+            }.get()
+            let names = [model.name, model.path] + (reference.map { [$0] } ?? [])
+            let seconds = model.loadDuration.inSeconds.formatted(decimals: 1)
+            return LoadedReplica(
+                model: LocalReplicaModel(model, name: servedModelName), baseModelIDs: Set(names),
+                note: "\(device) \(model.deviceDescription), ready in \(seconds) s",
+                hold: try await adapters.preload(model))
+        } onEvent: { event in
+            switch event {
+            case .listening(let port):
+                try readyFile?.write(host: configuration.host, port: port, version: configuration.version)
+            case .ready(let port, let replica):
+                let host = host.contains(":") ? "[\(host)]" : host
+                Self.tell("serving \(replica.model.name) on http://\(host):\(port) (\(replica.note))")
+            case .draining(let count):
+                Self.tell(
+                    "finishing \(count) request\(count == 1 ? "" : "s"), then stopping (once more: stop at once)")
+            }
+        }
     }
 
-    private func configuration(_ key: APIKey?, _ loaded: LocalModel, _ locator: AdapterLocator) -> ReplicaConfiguration
-    {
-        var configuration = ReplicaConfiguration(
-            host: host, port: port, apiKey: key, baseModelIDs: [loaded.name, loaded.path],
-            adapterSource: adapters.defaultSource)
-        if let reference = model.model { configuration.baseModelIDs.insert(reference) }
+    /// Nobody may read it any more; that ends no server.
+    private static func tell(_ line: String) { try? TextOutput.error.writeLine("pbctl: \(line)") }
+
+    private func configuration(_ key: APIKey?, _ locator: AdapterLocator) -> ReplicaConfiguration {
         let source = adapters.defaultSource
+        var configuration = ReplicaConfiguration(host: host, port: port, apiKey: key, adapterSource: source)
         configuration.adapterIDs = { locator.knownIDs(of: source) }
         configuration.maxConcurrentRequests = maxConcurrentRequests
         configuration.maxBatchSize = maxBatchSize
         configuration.maxBodyBytes = maxBodySize.bytes
         configuration.isLoRAXCompatible = loraxCompat
         configuration.version = Version.number
+        configuration.replicaID = ProcessEnvironment.value("PBCTL_REPLICA_ID")
         return configuration
-    }
-
-    private func serve(
-        _ served: LocalReplicaModel, _ loaded: LocalModel, _ configuration: ReplicaConfiguration
-    ) async throws {
-        let host = host
-        let seconds = loaded.loadDuration.inSeconds.formatted(decimals: 1)
-        let device = "\(model.engine.device) \(loaded.deviceDescription)"
-        let name = served.name
-        do {
-            try await ReplicaServer(model: served, configuration: configuration).run { event in
-                let line =
-                    switch event {
-                    case .ready(let port):
-                        "serving \(name) on http://\(host.contains(":") ? "[\(host)]" : host):\(port) (\(device), "
-                            + "ready in \(seconds) s)"
-                    case .draining(let count):
-                        "finishing \(count) request\(count == 1 ? "" : "s"), then stopping (once more: stop at once)"
-                    }
-                try? TextOutput.error.writeLine("pbctl: \(line)")
-            }
-        } catch let error as ListenError {
-            throw CommandFailure(error.description)
-        }
     }
 
     private static let loopback: Set<String> = ["127.0.0.1", "::1", "localhost"]
