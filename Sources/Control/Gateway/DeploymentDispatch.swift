@@ -24,15 +24,18 @@ package final class DeploymentDispatch: Sendable {
     package let name: DeploymentName
     private let clock: any ControlClock
     private let wake: @Sendable (DeploymentName) -> Void
+    private let noteActivity: @Sendable (DeploymentName) -> Void
     private let state: Mutex<State>
 
     package init(
         name: DeploymentName, limits: DispatchStateMachine.Limits, clock: any ControlClock,
-        wake: @escaping @Sendable (DeploymentName) -> Void
+        wake: @escaping @Sendable (DeploymentName) -> Void,
+        noteActivity: @escaping @Sendable (DeploymentName) -> Void = { _ in }
     ) {
         self.name = name
         self.clock = clock
         self.wake = wake
+        self.noteActivity = noteActivity
         state = Mutex(State(machine: DispatchStateMachine(limits: limits)))
     }
 
@@ -71,6 +74,7 @@ package final class DeploymentDispatch: Sendable {
             if case .wait(let id) = entry { state.slots[id] = .arriving }
             return entry
         }
+        noteActivity(name)
         switch entry {
         case .go(let replica): return ReplicaLease(replica, self, tokenCount: demand.tokenCount)
         case .refuse(let refusal): throw refusal
@@ -130,6 +134,7 @@ package final class DeploymentDispatch: Sendable {
     fileprivate func release(_ id: ReplicaID, _ tokenCount: Int, hasFailed: Bool?) {
         let now = clock.now()
         state.withLock { $0.lastActivity = now }
+        noteActivity(name)
         change { machine in
             if hasFailed == true { machine.avoid(id, now: .now) }
             if hasFailed == false { machine.trust(id) }

@@ -37,6 +37,9 @@ package struct Gateway: Sendable {
     /// How busy a deployment is.
     package func load(of name: DeploymentName) -> LoadReading { service.table.load(of: name) }
 
+    /// Deployments at which a request came or ended since the last call.
+    package func activeDeployments() -> [DeploymentName] { service.table.takeActive() }
+
     /// Prometheus's text of all deployments.
     package func metricsText() -> String {
         for dispatch in service.table.dispatches { service.metrics.update(dispatch.name, dispatch.reading) }

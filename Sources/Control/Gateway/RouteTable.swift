@@ -13,6 +13,7 @@ package final class RouteTable: Sendable {
     }
 
     private let state = Mutex(State())
+    private let active = ActivityNotes()
 
     /// - Parameter wake: called when requests wait for a deployment that has no replica, once a need.
     package init(
@@ -29,7 +30,9 @@ package final class RouteTable: Sendable {
         let (dispatch, isDraining) = state.withLock { state in
             let dispatch =
                 state.dispatches[route.name.text]
-                ?? DeploymentDispatch(name: route.name, limits: limits, clock: clock, wake: wake)
+                ?? DeploymentDispatch(
+                    name: route.name, limits: limits, clock: clock, wake: wake,
+                    noteActivity: { [active] in active.note($0) })
             state.dispatches[route.name.text] = dispatch
             return (dispatch, state.isDraining)
         }
@@ -48,6 +51,9 @@ package final class RouteTable: Sendable {
     /// How busy a deployment is; nothing for one that is not here.
     package func load(of name: DeploymentName) -> LoadReading { self[name.text]?.reading ?? LoadReading() }
 
+    /// Deployments at which a request came or ended since the last call: only their load can have changed.
+    package func takeActive() -> [DeploymentName] { active.take() }
+
     /// Nothing new is taken, and nobody waits any longer.
     package func drain() {
         state.withLock { $0.isDraining = true }
@@ -58,5 +64,19 @@ package final class RouteTable: Sendable {
 
     var dispatches: [DeploymentDispatch] {
         state.withLock { Array($0.dispatches.values) }.sorted { $0.name < $1.name }
+    }
+}
+
+/// Deployments at which something happened, until somebody asks.
+private final class ActivityNotes: Sendable {
+    private let names = Mutex<Set<DeploymentName>>([])
+
+    func note(_ name: DeploymentName) { names.withLock { _ = $0.insert(name) } }
+
+    func take() -> [DeploymentName] {
+        names.withLock { names in
+            defer { names.removeAll(keepingCapacity: true) }
+            return Array(names)
+        }
     }
 }

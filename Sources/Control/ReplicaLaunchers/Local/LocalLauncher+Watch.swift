@@ -17,6 +17,8 @@ extension LocalLauncher {
         var stop = replica.stop ?? LocalReplica.Stop(deadline: deadline)
         stop.deadline = min(stop.deadline, deadline)
         if replica.stop == nil, grace > .zero {
+            // First the note: a second signal means "at once" to an engine, so the next server must know of this one.
+            replica.folder.noteStop()
             ReplicaProcess.signal(process, replica.descriptor, SIGTERM)
             // One that is suspended would not hear it.
             ReplicaProcess.signal(process, replica.descriptor, SIGCONT)

@@ -52,6 +52,10 @@ struct ReplicaAdoption {
         }
         var replica = LocalReplica(record, files, .running(process))
         replica.endpoint = files.endpoint()
+        if files.isToldToStop {
+            // How much of its grace is left is the control plane's to say again.
+            replica.stop = LocalReplica.Stop(deadline: ContinuousClock.now + .seconds(3600))
+        }
         return replica
     }
 

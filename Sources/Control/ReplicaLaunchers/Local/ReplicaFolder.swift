@@ -3,7 +3,7 @@ import Glibc
 import ServingJSON
 
 /// The files of one replica: `replica.json` (who it is), `ready.json` (where it listens; the replica writes it), `exit.json`
-/// (how it ended) and its log. A folder without `replica.json` is that of a forgotten replica, kept for its log.
+/// (how it ended), `stop` (that it was told to) and its log. A folder without `replica.json` is that of a forgotten replica, kept for its log.
 struct ReplicaFolder: Sendable, Hashable {
     let path: String
 
@@ -29,6 +29,7 @@ struct ReplicaFolder: Sendable, Hashable {
 
     var recordPath: String { path + "/replica.json" }
     var readyPath: String { path + "/ready.json" }
+    var stopPath: String { path + "/stop" }
     var exitPath: String { path + "/exit.json" }
     var log: ReplicaLog { ReplicaLog(path: path + "/log") }
 
@@ -53,6 +54,11 @@ struct ReplicaFolder: Sendable, Hashable {
     }
 
     func exit() -> ReplicaExit? { json(exitPath, limit: 4096).flatMap { ReplicaExit($0, lastLines: log.lastLines()) } }
+
+    /// Notes that the replica was told to end. Without space for that it is told twice, should the server be started anew.
+    func noteStop() { try? LauncherFiles.writeAtomically([], to: stopPath) }
+
+    var isToldToStop: Bool { LauncherFiles.status(stopPath) != nil }
 
     /// Where the replica says that it listens; nil until it does, and while what it says makes no sense.
     func endpoint() -> ReplicaEndpoint? {

@@ -1,0 +1,38 @@
+import ControlAPI
+import Deployments
+import HTTPServing
+import HTTPTypes
+import Hummingbird
+import ServingJSON
+
+/// An answer of the control plane's routes.
+struct ControlAnswer: Sendable {
+    let response: Response
+
+    /// An answer in one piece.
+    static func json(_ value: JSONValue, status: Int = 200) -> ControlAnswer {
+        ControlAnswer(reply(value, status).response)
+    }
+
+    /// An answer whose body is events, written as they come.
+    static func stream(_ write: @escaping @Sendable (inout EventWriter) async throws -> Void) -> ControlAnswer {
+        ControlAnswer(HTTPReply.events(HTTPFields(), write))
+    }
+
+    /// An error with its status.
+    init(_ error: ControlError) {
+        let faults = error.faults.map {
+            FaultView(field: $0.field, value: $0.value.map { ConfigFault.excerpt($0) } ?? "", expected: $0.expected)
+        }
+        let problem = APIProblem(error.message, code: error.code.rawValue, hint: error.hint, faults: faults)
+        var reply = Self.reply(.object(problem.json), error.status)
+        if error.status == 503 { reply.headers[.retryAfter] = "1" }
+        response = reply.response
+    }
+
+    private init(_ response: Response) { self.response = response }
+
+    private static func reply(_ value: JSONValue, _ status: Int) -> HTTPReply {
+        HTTPReply(status, contentType: "application/json", body: Array(value.text().utf8))
+    }
+}
