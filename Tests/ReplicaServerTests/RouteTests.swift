@@ -73,6 +73,33 @@ extension TestClientProtocol {
         }
     }
 
+    @Test("A gateway's stream says before each event which tokens it stands for, and at the end where the time went")
+    func gatewayStream() async throws {
+        try await withServer { client in
+            let headers: HTTPFields = [.pbctlGateway: "1"]
+            let body = #"{"inputs":"a","parameters":{"max_new_tokens":2}}"#
+            let native = try await client.post("/generate_stream", body, headers: headers).text
+            let events = native.split(separator: "\n\n")
+            #expect(events.count == 2)
+            #expect(events[0].hasPrefix(": {\"choice\":0,\"tokens\":[1]}\ndata:{\"token\":"))
+            #expect(
+                events[1].hasPrefix(
+                    ": {\"choice\":0,\"tokens\":[2],\"finished\":true}\n: {\"timing\":{\"queue_ms\":0.0,"
+                        + "\"inference_ms\":0.0,\"adapter_load_ms\":0.0,\"prompt_tokens\":2,\"generated_tokens\":2}}\ndata:"
+                ))
+            let chat = try await client.post(
+                "/v1/chat/completions", #"{"messages":[{"role":"user","content":"x"}],"stream":true}"#,
+                headers: headers
+            ).text.split(separator: "\n\n").map { $0.prefix { $0 != "\n" } }
+            #expect(
+                chat.prefix(4) == [
+                    #": {"choice":0,"tokens":[]}"#, #": {"choice":0,"tokens":[1]}"#, #": {"choice":0,"tokens":[2]}"#,
+                    #": {"choice":0,"tokens":[0],"finished":true}"#,
+                ])
+            #expect(chat.count == 5 && chat[4].hasPrefix(#": {"timing":"#))
+        }
+    }
+
     @Test("Errors of a stream are events with status 200")
     func streamErrors() async throws {
         try await withServer { client in
@@ -120,6 +147,9 @@ extension TestClientProtocol {
                 "/v1/chat/completions", #"{"model":"missing","messages":[{"role":"user","content":"x"}],"stream":true}"#
             )
             #expect(chat.status == 404 && chat.text.contains(#""code":"model_not_found""#))
+            let metrics = try await client.get("/metrics").text
+            #expect(metrics.contains(#"lorax_request_failure{err="download_adapter"} 2.0"#))
+            #expect(metrics.contains(#"lorax_batch_inference_count{method="decode"} 0.0"#))
         }
     }
 

@@ -8,8 +8,8 @@ import ServingTensors
 
 @testable import ServingRuntime
 
-/// A random model of the fixtures behind a server, with a made-up vocabulary in which tokens are parts of characters, stop
-/// strings straddle tokens, and some tokens end the answer. Its answers depend on the requests alone.
+/// A random model of the fixtures behind a server, with a made-up vocabulary in which tokens are parts of characters,
+/// stop strings straddle tokens, and some tokens end the answer. Its answers depend on the requests alone.
 struct TinyModel: ReplicaModel {
     /// Token n's bytes. The first 12 are special and end an answer.
     struct Vocabulary: TokenTexts {

@@ -2,8 +2,8 @@ import HTTPTypes
 package import NIOCore
 package import NIOHTTPTypes
 
-/// Watches one connection: tells requests when the client goes, closes it when the client is too slow, and sends comments
-/// into event streams that are silent. Lives on the connection's event loop.
+/// Watches one connection: tells requests when the client goes, closes it when the client is too slow, and sends
+/// comments into event streams that are silent. Lives on the connection's event loop.
 package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHandler {
     package typealias InboundIn = HTTPRequestPart
     package typealias InboundOut = HTTPRequestPart

@@ -19,8 +19,8 @@ package struct ConnectionTimeouts: Sendable, Equatable {
         self.keepAlive = keepAlive
     }
 
-    /// A channel of HTTP/1.1 that gives connections up at these times, has a ``ConnectionHandler`` on each, and reads heads of
-    /// requests of bounded size.
+    /// A channel of HTTP/1.1 that gives connections up at these times, has a ``ConnectionHandler`` on each, and reads
+    /// heads of requests of bounded size.
     package var channelConfiguration: HTTP1Channel.Configuration {
         HTTP1Channel.Configuration(
             additionalChannelHandlers: [ConnectionHandler(timeouts: self)], idleTimeout: TimeAmount(request),

@@ -2,8 +2,8 @@ import HTTPTypes
 package import Hummingbird
 import HummingbirdCore
 
-/// What browsers need to call from pages of other origins: as tower-http's CorsLayer with LoRAX's defaults, any origin, GET
-/// and POST.
+/// What browsers need to call from pages of other origins: as tower-http's CorsLayer with LoRAX's defaults, any origin,
+/// GET and POST.
 package enum CrossOrigin {
     /// The answer to a browser's question before the request itself; nil for any other request.
     package static func preflight(_ request: Request) -> Response? {

@@ -1,7 +1,7 @@
 import ServiceLifecycle
 
-/// Holds the shutdown of the server back until the requests under way have ended. The last service of the group, so that its
-/// turn comes first.
+/// Holds the shutdown of the server back until the requests under way have ended. The last service of the group, so
+/// that its turn comes first.
 package struct DrainService: Service {
     private let admission: Admission
 

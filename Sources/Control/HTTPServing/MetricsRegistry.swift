@@ -129,7 +129,8 @@ package final class MetricsRegistry: Sendable {
         return lines.joined(separator: "\n") + "\n"
     }
 
-    /// LoRAX's JSON: `{name: {"type", "data": [{"key", "value"}]}}`, with the labelled name, `sum`, `count` or nothing as key.
+    /// LoRAX's JSON: `{name: {"type", "data": [{"key", "value"}]}}`, with the labelled name, `sum`, `count` or nothing
+    /// as key.
     package func json() -> JSONBytes {
         var json = JSONBytes(capacity: 16384)
         json.openObject()

@@ -1,5 +1,5 @@
-/// A field of a request body that is missing or of another type than expected, in the words of Rust's serde, which are what
-/// clients of LoRAX see.
+/// A field of a request body that is missing or of another type than expected, in the words of Rust's serde, which are
+/// what clients of LoRAX see.
 package struct WireDecodingError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Where: `parameters.temperature`, `prompt[1]`; empty for the whole body.
     package let path: String

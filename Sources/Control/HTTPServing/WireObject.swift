@@ -1,6 +1,7 @@
 package import ServingJSON
 
-/// The members of an object in a request body, read by name and type. Null stands for an absent member, as clients send it.
+/// The members of an object in a request body, read by name and type. Null stands for an absent member, as clients send
+/// it.
 package struct WireObject {
     package let object: JSONObject
     /// Path of the object itself, empty at the top.

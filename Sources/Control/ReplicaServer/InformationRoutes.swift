@@ -10,7 +10,8 @@ import ServingTensors
 struct InformationRoutes: Sendable {
     let service: ReplicaService
 
-    /// `/health`: 503 while draining, so that balancers send nothing new. After a step that failed, what one token says.
+    /// `/health`: 503 while draining, so that balancers send nothing new. After a step that failed, what one token
+    /// says.
     func health() async -> HTTPReply {
         guard !service.admission.isDraining else { return .draining }
         guard service.model.statistics().hasFailedLately else { return HTTPReply(200) }
@@ -113,7 +114,8 @@ struct InformationRoutes: Sendable {
         json.closeObject()
     }
 
-    /// `/tokenize`: the tokens of a text, with the vocabulary's entries and where in the text they stand, in characters.
+    /// `/tokenize`: the tokens of a text, with the vocabulary's entries and where in the text they stand, in
+    /// characters.
     func tokenize(_ request: Request) async -> HTTPReply {
         do {
             let body = try await NativeRoutes.decode(service.bodies.json(request)) { value throws(WireDecodingError) in

@@ -187,7 +187,8 @@ struct OpenAIRoutes: Sendable {
                 throw OpenAIError(error, input: asked.input)
             }
         }
-        let lease = try await service.acquireOpenAI(selection, asked.caller.presence, &record)
+        let lease =
+            requests.isEmpty ? nil : try await service.acquireOpenAI(selection, asked.caller.presence, &record)
         record.useAdapter(lease)
         for (promptIndex, request) in requests {
             var request = request

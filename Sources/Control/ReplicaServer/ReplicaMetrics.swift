@@ -54,6 +54,15 @@ final class ReplicaMetrics: Sendable {
         set("pbctl_kv_blocks", engine.freeBlockCount, ["free"])
         set("pbctl_engine_steps_total", engine.stepCount)
         set("pbctl_engine_failed_steps_total", engine.failedStepCount)
+        for (method, count, failureCount) in [
+            ("prefill", engine.steps.prefill, engine.failedSteps.prefill),
+            ("decode", engine.steps.decode, engine.failedSteps.decode),
+            ("embed", engine.steps.embedding, engine.failedSteps.embedding),
+        ] {
+            set("lorax_batch_inference_count", count, [method])
+            set("lorax_batch_inference_success", count - failureCount, [method])
+            set("lorax_batch_inference_failure", failureCount, [method])
+        }
         set("pbctl_computed_tokens_total", engine.computedTokenCount)
         set("pbctl_preemptions_total", engine.preemptionCount)
         set("pbctl_prefix_cache_hits_total", engine.prefixHitCount)
@@ -106,6 +115,10 @@ final class ReplicaMetrics: Sendable {
                 "lorax_request_skipped_tokens", "Tokens that a speculator guessed right: there is none.", lengths),
             histogram("lorax_request_input_length", "Tokens of prompts.", lengths),
             histogram("lorax_request_max_new_tokens", "Most tokens that requests allow.", lengths),
+            counter(
+                "lorax_batch_inference_count", "Steps by what they computed; some do several of these.", ["method"]),
+            counter("lorax_batch_inference_success", "Those that came to their end.", ["method"]),
+            counter("lorax_batch_inference_failure", "Those in which the model failed.", ["method"]),
             gauge("lorax_queue_length", "Sequences that wait."),
             gauge("lorax_batch_current_size", "Sequences in the batch."),
             gauge("lorax_batch_current_max_tokens", "Positions of the KV cache in use."),

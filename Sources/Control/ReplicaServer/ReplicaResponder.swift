@@ -4,7 +4,8 @@ package import Hummingbird
 import HummingbirdCore
 import ServingAPI
 
-/// Leads requests to their routes; answers what belongs to none of them: methods, origins, keys, paths that lead nowhere.
+/// Leads requests to their routes; answers what belongs to none of them: methods, origins, keys, paths that lead
+/// nowhere.
 package struct ReplicaResponder: HTTPResponder {
     /// The connection.
     package typealias Context = ConnectionContext

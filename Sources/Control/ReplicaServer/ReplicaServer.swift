@@ -29,7 +29,8 @@ package struct LoadedReplica: Sendable {
     }
 }
 
-/// Serves one model over HTTP until it is told to stop. It listens before the model is loaded and tells how far that is.
+/// Serves one model over HTTP until it is told to stop. It listens before the model is loaded and tells how far that
+/// is.
 ///
 /// Called by `pbctl engine serve`; calls ``ReplicaResponder`` for each request.
 package struct ReplicaServer: Sendable {
@@ -57,11 +58,11 @@ package struct ReplicaServer: Sendable {
         admission = Admission(limit: configuration.maxConcurrentRequests)
     }
 
-    /// Serves until SIGTERM or SIGINT, then finishes what runs and returns. A second signal ends the process at once, and so
-    /// does the first one while the model is loaded.
+    /// Serves until SIGTERM or SIGINT, then finishes what runs and returns. A second signal ends the process at once,
+    /// and so does the first one while the model is loaded.
     ///
-    /// - Throws: ``ListenError`` where the address can't be listened on, and what `load` or `onEvent` throws, with nothing
-    ///   listening any more.
+    /// - Throws: ``ListenError`` where the address can't be listened on, and what `load` or `onEvent` throws, with
+    ///   nothing listening any more.
     package func run(
         load: @escaping Load, onEvent: @escaping @Sendable (Event) throws -> Void
     ) async throws {

@@ -1,7 +1,7 @@
 /// Finds where in a text its tokens stand, in code points, from the bytes that each token adds.
 ///
-/// Tokens that add nothing of the text (a beginning-of-sequence token, a space that the tokenizer puts in front) stand at an
-/// empty place. So do those that a normalizer has changed; the next ones are found again a little further on.
+/// Tokens that add nothing of the text (a beginning-of-sequence token, a space that the tokenizer puts in front) stand
+/// at an empty place. So do those that a normalizer has changed; the next ones are found again a little further on.
 struct TokenPlaces {
     private let bytes: [UInt8]
     private var offset = 0

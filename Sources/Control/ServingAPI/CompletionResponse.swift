@@ -76,7 +76,8 @@ package struct CompletionResponse: Sendable {
         return Array(samples.sorted { score($0) > score($1) }.prefix(choiceCount))
     }
 
-    /// Shapes the events of a request, one for all its prompts, or of what is left of it; `usage` is what the rest has cost.
+    /// Shapes the events of a request, one for all its prompts, or of what is left of it; `usage` is what the rest has
+    /// cost.
     package func stream(resuming resumed: ResumedAnswer? = nil, usage: OpenAIUsage = OpenAIUsage()) -> Stream {
         Stream(self, resumed, usage)
     }
@@ -185,8 +186,8 @@ package struct CompletionResponse: Sendable {
     }
 }
 
-/// `logprobs` of a completion: lists of tokens, of their log probabilities, of alternatives, and of offsets in the text,
-/// counted in code points.
+/// `logprobs` of a completion: lists of tokens, of their log probabilities, of alternatives, and of offsets in the
+/// text, counted in code points.
 struct CompletionLogProbabilities {
     private struct Entry {
         var token: String

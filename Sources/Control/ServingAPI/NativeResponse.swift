@@ -131,8 +131,8 @@ package struct NativeResponse: Sendable {
     /// Shapes the events of one request for `/generate_stream`, or of what is left of it.
     package func stream(resuming resumed: ResumedAnswer? = nil) -> Stream { Stream(self, resumed) }
 
-    /// One event a token; the last one carries the whole text. It is held back until the engine says how the answer ended,
-    /// which it does together with the last token.
+    /// One event a token; the last one carries the whole text. It is held back until the engine says how the answer
+    /// ended, which it does together with the last token.
     package struct Stream: Sendable {
         private let response: NativeResponse
         private let resumed: ResumedAnswer?

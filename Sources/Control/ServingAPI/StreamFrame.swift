@@ -5,8 +5,8 @@ package import ServingTensors
 
 /// One server-sent event of a streamed answer, and how far the answer is with it.
 ///
-/// A gateway that carries the answer on elsewhere, when this replica goes, reads that from a comment in front of each event:
-/// `: {"choice":K,"tokens":[IDS]}`, with `"finished":true` at a choice's last one.
+/// A gateway that carries the answer on elsewhere, when this replica goes, reads that from a comment in front of each
+/// event: `: {"choice":K,"tokens":[IDS]}`, with `"finished":true` at a choice's last one.
 package struct StreamFrame: Sendable, Equatable {
     /// The event; empty where a token makes none by itself.
     package var bytes: [UInt8]

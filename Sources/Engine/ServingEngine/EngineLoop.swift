@@ -1,7 +1,7 @@
 import ServingTensors
 
-/// The engine's thread: takes requests from the mailbox, has the scheduler plan a step, the model compute it and the sampler
-/// choose tokens, and sends events. Nothing of it leaves the thread.
+/// The engine's thread: takes requests from the mailbox, has the scheduler plan a step, the model compute it and the
+/// sampler choose tokens, and sends events. Nothing of it leaves the thread.
 final class EngineLoop {
     private let runner: any ModelRunner
     private let mailbox: EngineMailbox
@@ -116,6 +116,8 @@ final class EngineLoop {
         for admission in plan.admissions { note(admission) }
         guard !plan.runs.isEmpty else { return }
         statistics.stepCount += 1
+        let kinds = kinds(of: plan)
+        statistics.steps += kinds
         do {
             let rows = try runner.forward(plan.batch)
             guard rows.vocabularyCount == limits.vocabularyCount,
@@ -127,10 +129,27 @@ final class EngineLoop {
             carryOut(plan, rows)
         } catch {
             statistics.failedStepCount += 1
+            statistics.failedSteps += kinds
             statistics.hasFailedLately = true
             let serials = Set(plan.runs.compactMap { samples[$0.sequenceID]?.active.submission.serial })
             for serial in serials.sorted() { end(serial, .failed(String(describing: error))) }
         }
+    }
+
+    private func kinds(of plan: StepPlan) -> StepCounts {
+        var counts = StepCounts()
+        for run in plan.runs {
+            if !run.hiddenRows.isEmpty {
+                counts.embedding = 1
+            } else if let sample = samples[run.sequenceID], sample.tokenCount > 0, run.positions.count == 1,
+                run.positions.upperBound == sample.nextPosition
+            {
+                counts.decode = 1
+            } else {
+                counts.prefill = 1
+            }
+        }
+        return counts
     }
 
     private func note(_ admission: StepPlan.Admission) {

@@ -14,6 +14,10 @@ public struct EngineStatistics: Sendable, Equatable {
     public var stepCount = 0
     /// Steps in which the model failed.
     public var failedStepCount = 0
+    /// Steps begun, by what they computed.
+    public var steps = StepCounts()
+    /// Those of them in which the model failed.
+    public var failedSteps = StepCounts()
     /// Whether the last step failed.
     public var hasFailedLately = false
     /// Tokens computed by the model, recomputed ones counted again.
@@ -26,4 +30,23 @@ public struct EngineStatistics: Sendable, Equatable {
     public var prefixHitCount = 0
     /// Tokens that needed no computing because of that.
     public var prefixHitTokenCount = 0
+}
+
+/// Steps by what they computed. One step may do several of these, and then counts for each.
+public struct StepCounts: Sendable, Equatable {
+    /// Prompt tokens, or tokens of sequences that had lost their blocks.
+    public var prefill = 0
+    /// One new token of a sequence.
+    public var decode = 0
+    /// Hidden states.
+    public var embedding = 0
+
+    /// None.
+    public init() {}
+
+    static func += (sum: inout StepCounts, counts: StepCounts) {
+        sum.prefill += counts.prefill
+        sum.decode += counts.decode
+        sum.embedding += counts.embedding
+    }
 }

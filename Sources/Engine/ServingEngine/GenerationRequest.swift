@@ -22,7 +22,8 @@ public struct GenerationRequest: Sendable {
     public var endOfGenerationTokenIDs: Set<TokenID>
     /// Whether the answer goes on after an end-of-generation token.
     public var ignoresEndOfGeneration: Bool
-    /// nil: no log probabilities; n: those of the chosen token and of the n likeliest, n at most ``logProbabilityLimit``.
+    /// nil: no log probabilities; n: those of the chosen token and of the n likeliest, n at most
+    /// ``logProbabilityLimit``.
     public var logProbabilityCount: Int?
     /// Whether the prompt's log probabilities are wanted too (``GenerationEvent/prompt(_:)``). Such a request computes
     /// its whole prompt, whatever the prefix cache holds.
@@ -32,8 +33,8 @@ public struct GenerationRequest: Sendable {
     /// Index of the first sample, for taking up a single sample of an earlier request with its random numbers.
     public var firstSampleIndex: Int
     /// How many of the prompt's last tokens are the answer of an earlier run which this request takes up. They count as
-    /// generated for penalties and stop strings, and their text is not sent again. Where they end the answer, it is finished
-    /// without another token.
+    /// generated for penalties and stop strings, and their text is not sent again. Where they end the answer, it is
+    /// finished without another token.
     public var continuedTokenCount: Int
     /// Names the weights to run with; nil for the base model.
     public var adapterKey: AdapterKey?

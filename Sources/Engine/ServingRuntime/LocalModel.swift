@@ -32,7 +32,8 @@ public final class LocalModel: Sendable {
         public var adapters = AdapterLibrary.Options()
         /// Folder of an adapter that becomes part of the weights at load.
         public var mergedAdapterPath: String?
-        /// Told the share of the weights that is on the device, 0...1 and never less than before, from the loading thread.
+        /// Told the share of the weights that is on the device, 0...1 and never less than before, from the loading
+        /// thread.
         public var progress: (@Sendable (Double) -> Void)?
 
         /// Options for one sequence at a time on all cores.
@@ -49,7 +50,8 @@ public final class LocalModel: Sendable {
             self.engine = engine
         }
 
-        /// Longest context unless more is asked for, so that a model made for 128k tokens does not claim memory for them.
+        /// Longest context unless more is asked for, so that a model made for 128k tokens does not claim memory for
+        /// them.
         public static let defaultContextLimit = 8192
     }
 

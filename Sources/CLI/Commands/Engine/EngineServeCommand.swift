@@ -13,12 +13,12 @@ struct EngineServeCommand: AsyncParsableCommand {
         commandName: "serve",
         abstract: "Serve a model and its adapters over HTTP.",
         discussion: """
-            Speaks LoRAX's API (/, /generate, /generate_stream, /embed, /tokenize, /info, /health, /metrics) and OpenAI's
-            (/v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models). A request names its adapter in adapter_id,
-            or in model on OpenAI's routes. SIGTERM finishes what runs and ends; a second one ends at once.
+            Speaks LoRAX's API (/, /generate, /generate_stream, /embed, /tokenize, /info, /health, /metrics) and
+            OpenAI's (/v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models). A request names its adapter in
+            adapter_id, or in model on OpenAI's routes. SIGTERM finishes what runs and ends; a second one ends at once.
 
-            Listens before the model is loaded: until then /health answers 503 with {"status":"loading","percent":N}.
-            Exit statuses: 64 usage, 65 a model or adapter that can't be used, 66 one that is not there, 1 any other failure.
+            Listens before the model is loaded: until then /health answers 503 {"status":"loading","percent":N}.
+            Exit statuses: 64 usage, 65 a model or adapter that can't be used, 66 one that is not there, 1 the rest.
 
             Listens on this machine only, unless an API key is set, which clients send as Authorization: Bearer KEY.
 

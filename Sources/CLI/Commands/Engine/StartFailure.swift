@@ -4,8 +4,8 @@ import ServingModelFiles
 import ServingModels
 import ServingRuntime
 
-/// Tells why a server could not start apart by its exit status, so that whoever started it knows whether to try again: what
-/// is missing or broken stays so, the rest may pass.
+/// Tells why a server could not start apart by its exit status, so that whoever started it knows whether to try again:
+/// what is missing or broken stays so, the rest may pass.
 enum StartFailure {
     /// The error with its exit status; the error itself where the usual one says it.
     static func failure(of error: any Error) -> any Error {

@@ -1,6 +1,7 @@
 import ArgumentParser
 import Glibc
 import ModelHub
+import ServingEngine
 import ServingRuntime
 
 /// Which model to run and how much of the machine it may use.
