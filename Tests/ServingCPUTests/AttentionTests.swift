@@ -54,13 +54,19 @@ import Testing
 
     /// Runs a sequence in steps of the given lengths and returns all rows.
     private func run(
-        _ c: Case, _ inputs: Inputs, steps: [Int], isa: String? = nil, threads: Int = 1
+        _ c: Case, _ inputs: Inputs, steps: [Int], isa: String? = nil, threads: Int = 1, before: Inputs? = nil
     ) throws -> [Float] {
         let backend = try CPUBackend(threadCount: threads, instructionSet: isa)
         let cache = try backend.makeKVCache(
             KVCacheLayout(
                 layerCount: 2, blockCount: inputs.blockCount, positionsPerBlock: c.positionsPerBlock,
                 headCount: c.stored, headDimension: c.dimension, element: c.element))
+        if let before {
+            let keys = try backend.makeRows(before.keys, width: c.stored * c.dimension)
+            let values = try backend.makeRows(before.values, width: c.stored * c.dimension)
+            try backend.begin(oneSequence(tokenCount: c.length, blockTable: before.blockTable))
+            try backend.store(keys: keys, values: values, in: cache, layer: 1)
+        }
         var result = [Float]()
         var position = 0
         for count in steps {
@@ -97,6 +103,26 @@ import Testing
         let expected = try run(c, inputs, steps: [c.length - 2, 1, 1], isa: "scalar").map(\.bitPattern)
         for isa in instructionSets.dropFirst() {
             #expect(try run(c, inputs, steps: [c.length - 2, 1, 1], isa: isa).map(\.bitPattern) == expected, "\(isa)")
+        }
+    }
+
+    /// A sequence whose activations overflowed leaves its blocks to others.
+    @Test(arguments: cases)
+    func whatABlockHeldBeforeDoesNotMatter(c: Case) throws {
+        let inputs = Inputs(c, seed: 4)
+        var broken = Inputs(c, seed: 5)
+        let values = [Float.infinity, -.infinity, .nan, .greatestFiniteMagnitude, 1e30]
+        for index in broken.values.indices {
+            broken.keys[index] = values[index % values.count]
+            broken.values[index] = values[(index / 3) % values.count]
+        }
+        broken.blockTable = inputs.blockTable.reversed()
+        for isa in instructionSets {
+            let expected = try run(c, inputs, steps: [c.length - 3, 1, 1, 1], isa: isa)
+            let result = try run(c, inputs, steps: [c.length - 3, 1, 1, 1], isa: isa, before: broken)
+            #expect(result.map(\.bitPattern) == expected.map(\.bitPattern), "\(isa)")
+            let isFinite = result.allSatisfy(\.isFinite)
+            #expect(isFinite)
         }
     }
 

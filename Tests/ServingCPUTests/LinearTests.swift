@@ -39,6 +39,37 @@ import Testing
         }
     }
 
+    /// An overflow must not come out as a plausible number, and must stay in its row.
+    @Test(arguments: TensorType.allCases)
+    func whatIsNotFiniteStaysSoAndStaysInItsRow(type: TensorType) throws {
+        let (rows, columns) = (37, 256)
+        let weight = makeRandomTensor(type, rows: rows, columns: columns, seed: 11)
+        for isa in instructionSets {
+            for tokenCount in [1, 3, 8, 9] {
+                var random = SeededGenerator(12)
+                let input = random.values(tokenCount * columns)
+                let expected = try run(weight, input, isa: isa)
+                for stray in [Float.nan, .infinity, -.infinity] {
+                    for place in [0, 17, columns - 1] {
+                        var broken = input
+                        let token = tokenCount / 2
+                        broken[token * columns + place] = stray
+                        let result = try run(weight, broken, isa: isa)
+                        for other in 0..<tokenCount {
+                            let range = other * rows..<(other + 1) * rows
+                            if other == token {
+                                let hasStray = result[range].contains { !$0.isFinite }
+                                #expect(hasStray, "\(isa) \(stray) at \(place)")
+                            } else {
+                                #expect(result[range].map(\.bitPattern) == expected[range].map(\.bitPattern))
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
+
     @Test(arguments: TensorType.allCases)
     func aTokenAloneHasTheSameBitsAsInABatch(type: TensorType) throws {
         let (rows, columns) = (70, 256)

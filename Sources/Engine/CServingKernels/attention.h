@@ -3,7 +3,7 @@
 // A query's arithmetic is fixed by its own position: scores are fused multiply-adds over D in order; positions go in
 // tiles of 64 and partitions of 256, aligned to absolute positions; a tile updates its partition's maximum, sum and
 // weighted values, position after position; partitions are merged in order. Positions a query does not see weigh
-// exactly nothing, so what else shares its tile does not matter.
+// exactly nothing, so what else shares its tile does not matter: stored values are finite, and blocks start as zeros.
 
 #if SK_AVX512
 enum { ROWS = 4, SUBS = 4, VALUES = 4 };
@@ -162,10 +162,20 @@ static void __attribute__((noinline)) weigh_f16(const attention_state *s) { weig
 static void __attribute__((noinline)) weigh_f32(const attention_state *s) { weigh(s, false); }
 
 // Up to 16 values of a row as stored elements.
-INLINE void store_elements(bool half, uint8_t *target, const float *source, int count) {
-    vf v = count == 16 ? v_load(source) : v_load_part(source, count);
+INLINE void store_elements(bool half, uint8_t *target, vf v) {
     if (half) v_store_half(target, v);
     else v_store((float *)(void *)target, v);
+}
+
+INLINE vf load_elements(const float *source, int count) {
+    return count == 16 ? v_load(source) : v_load_part(source, count);
+}
+
+// Values as the cache may hold them: finite. A value that is not seen weighs 0, and 0 times infinity or NaN would be NaN in the
+// sums of whoever has the block next. What overflowed shows in the token's key, whose scores are NaN for its own sequence.
+INLINE vf bounded(bool half, vf v) {
+    vf limit = v_splat(half ? 65504.0f : FLT_MAX);
+    return v == v ? v_max(v_min(v, limit), -limit) : v_splat(0.0f);
 }
 
 static void store(const sk_store_part *part) {
@@ -182,14 +192,15 @@ static void store(const sk_store_part *part) {
         for (size_t d = 0; d < dimension; d += 16) {
             int count = dimension - d < 16 ? (int)(dimension - d) : 16;
             uint8_t column[64];
-            store_elements(layer->half, column, part->keys + from + d, count);
+            store_elements(layer->half, column, load_elements(part->keys + from + d, count));
             uint8_t *target = keys + d * positions * element;
             if (layer->half) {
                 for (int i = 0; i < count; i++) __builtin_memcpy(target + (size_t)i * positions * 2, column + 2 * i, 2);
             } else {
                 for (int i = 0; i < count; i++) __builtin_memcpy(target + (size_t)i * positions * 4, column + 4 * i, 4);
             }
-            store_elements(layer->half, values + d * element, part->values + from + d, count);
+            vf value = bounded(layer->half, load_elements(part->values + from + d, count));
+            store_elements(layer->half, values + d * element, value);
         }
     }
 }

@@ -346,9 +346,24 @@ static void linear(const sk_linear_part *part) {
 }
 
 // Quantises activations: for each block of 32, d = max|x| / 127 and q = round(x / d), to nearest even. The product form
-// below, with its rounding, is the definition; both functions follow it.
-INLINE float inverse_scale(float highest) { return highest > 1e-30f ? 127.0f / highest : 0.0f; }
-INLINE float block_scale(float highest) { return highest > 1e-30f ? highest * (1.0f / 127.0f) : 0.0f; }
+// below, with its rounding, is the definition; both functions follow it. Of a block with an infinity or a NaN the scale is one
+// of these, so that whatever is computed with it is not finite either: an overflow must not turn into a plausible number.
+INLINE float inverse_scale(float highest) { return highest <= 1e-30f ? 0.0f : 127.0f / highest; }
+INLINE float block_scale(float highest) { return highest <= 1e-30f ? 0.0f : highest * (1.0f / 127.0f); }
+
+// The bits of magnitudes: as integers they are in the order of the numbers, infinities and NaN above all.
+INLINE vi magnitude_bits(vf x) { return (vi)v_abs(x); }
+
+INLINE float highest_magnitude(vf x, vf y) {
+    vi v = __builtin_elementwise_max(magnitude_bits(x), magnitude_bits(y));
+    vi8 a = __builtin_elementwise_max(v.lo, v.hi);
+    vi4 b = __builtin_elementwise_max(a.lo, a.hi);
+    vi2 c = __builtin_elementwise_max(b.lo, b.hi);
+    int32_t bits = c.x > c.y ? c.x : c.y;
+    float highest;
+    __builtin_memcpy(&highest, &bits, 4);
+    return highest;
+}
 
 INLINE vb quantized_half(vf x, float inverse) {
     vf rounded = __builtin_elementwise_rint(x * inverse);
@@ -360,7 +375,7 @@ INLINE vb quantized_half(vf x, float inverse) {
 INLINE void pack_slot(const float *input, int columns, uint8_t *group, int n, int token) {
     for (int b = 0; b < columns / SK_BLOCK_COLUMNS; b++, group += PACKED_BYTES * n) {
         vf half[2] = {v_load(input + 32 * b), v_load(input + 32 * b + 16)};
-        float highest = v_highest(v_max(v_abs(half[0]), v_abs(half[1])));
+        float highest = highest_magnitude(half[0], half[1]);
         float d = block_scale(highest), inverse = inverse_scale(highest);
         int32_t sums[2];
         for (int h = 0; h < 2; h++) {
@@ -386,23 +401,23 @@ INLINE void pack_slot(const float *input, int columns, uint8_t *group, int n, in
 }
 
 // Lane t of the result is the highest of rows[t]: a transposition with a maximum at each of its three steps.
-INLINE vf8 highest_of_each(vf8 rows[8]) {
-    vf8 pairs[4], quads[2];
+INLINE vi8 highest_of_each(vi8 rows[8]) {
+    vi8 pairs[4], quads[2];
     for (int i = 0; i < 4; i++) {
-        vf8 a = rows[2 * i], b = rows[2 * i + 1];
-        vf8 even = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
-        vf8 odd = __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
-        pairs[i] = even > odd ? even : odd;
+        vi8 a = rows[2 * i], b = rows[2 * i + 1];
+        vi8 even = __builtin_shufflevector(a, b, 0, 8, 2, 10, 4, 12, 6, 14);
+        vi8 odd = __builtin_shufflevector(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        pairs[i] = __builtin_elementwise_max(even, odd);
     }
     for (int i = 0; i < 2; i++) {
-        vf8 a = pairs[2 * i], b = pairs[2 * i + 1];
-        vf8 low = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
-        vf8 high = __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
-        quads[i] = low > high ? low : high;
+        vi8 a = pairs[2 * i], b = pairs[2 * i + 1];
+        vi8 low = __builtin_shufflevector(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+        vi8 high = __builtin_shufflevector(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        quads[i] = __builtin_elementwise_max(low, high);
     }
-    vf8 low = __builtin_shufflevector(quads[0], quads[1], 0, 1, 2, 3, 8, 9, 10, 11);
-    vf8 high = __builtin_shufflevector(quads[0], quads[1], 4, 5, 6, 7, 12, 13, 14, 15);
-    return low > high ? low : high;
+    vi8 low = __builtin_shufflevector(quads[0], quads[1], 0, 1, 2, 3, 8, 9, 10, 11);
+    vi8 high = __builtin_shufflevector(quads[0], quads[1], 4, 5, 6, 7, 12, 13, 14, 15);
+    return __builtin_elementwise_max(low, high);
 }
 
 // Turns eight rows of eight words into eight columns.
@@ -437,14 +452,15 @@ INLINE vi8 byte_sums(vi8 words) {
 static void __attribute__((noinline)) pack_eight(const float *input, int columns, uint8_t *group) {
     for (int b = 0; b < columns / SK_BLOCK_COLUMNS; b++, group += PACKED_BYTES * 8) {
         const float *x = input + 32 * b;
-        vf8 highest[8];
+        vi8 highest[8];
         for (int t = 0; t < 8; t++) {
-            vf a = v_abs(v_load(x + t * columns)), c = v_abs(v_load(x + t * columns + 16)), m = v_max(a, c);
-            highest[t] = m.lo > m.hi ? m.lo : m.hi;
+            vi a = magnitude_bits(v_load(x + t * columns)), c = magnitude_bits(v_load(x + t * columns + 16));
+            vi m = __builtin_elementwise_max(a, c);
+            highest[t] = __builtin_elementwise_max(m.lo, m.hi);
         }
-        vf8 top = highest_of_each(highest);
-        vf8 inverse = top > 1e-30f ? 127.0f / top : (vf8)0.0f;
-        vf8 d = top > 1e-30f ? top * (1.0f / 127.0f) : (vf8)0.0f;
+        vf8 top = (vf8)highest_of_each(highest);
+        vf8 inverse = top <= 1e-30f ? (vf8)0.0f : 127.0f / top;
+        vf8 d = top <= 1e-30f ? (vf8)0.0f : top * (1.0f / 127.0f);
         vi8 words[8];
         for (int t = 0; t < 8; t++) {
             vb half[2] = {
