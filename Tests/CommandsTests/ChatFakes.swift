@@ -9,7 +9,7 @@ import Terminal
 /// A model whose tokens are words and whose answers are written beforehand.
 final class FakeAnswerer: ChatAnswering {
     let name: String
-    let contextLength: Int
+    let contextLength: Int?
     let templateSource: String?
     /// What it was asked, the prompts' last messages first to last, and the attempts.
     struct Call: Equatable {
@@ -19,7 +19,7 @@ final class FakeAnswerer: ChatAnswering {
     }
     private let state: Mutex<(answers: [ChatAnswer], calls: [Call], prompts: [[ChatMessage]])>
 
-    init(answers: [ChatAnswer], name: String = "fake", contextLength: Int = 100, templateSource: String? = "{}") {
+    init(answers: [ChatAnswer], name: String = "fake", contextLength: Int? = 100, templateSource: String? = "{}") {
         self.name = name
         self.contextLength = contextLength
         self.templateSource = templateSource
@@ -41,13 +41,13 @@ final class FakeAnswerer: ChatAnswering {
     }
 
     func answer(
-        _ promptTokenIDs: [TokenID], settings: ChatSettings, attempt: UInt64,
+        _ prompt: FittedPrompt, settings: ChatSettings, attempt: UInt64,
         onText: @escaping @Sendable (String) throws -> Void
     ) async throws -> ChatAnswer {
         let answer = state.withLock { state in
             state.calls.append(
                 Call(
-                    promptTokenCount: promptTokenIDs.count, attempt: attempt,
+                    promptTokenCount: prompt.tokenIDs.count, attempt: attempt,
                     temperature: settings.sampling.temperature))
             return state.answers.isEmpty
                 ? ChatAnswer(text: "answer \(state.calls.count)", end: .complete, tokenCount: 1)

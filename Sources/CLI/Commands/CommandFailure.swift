@@ -5,6 +5,10 @@ enum ExitStatus {
     static let done: Int32 = 0
     static let failed: Int32 = 1
     static let usage: Int32 = 64
+    /// Something that was given can't be: a spec, a model's file.
+    static let dataError: Int32 = 65
+    /// A file that was named is not there.
+    static let noInput: Int32 = 66
     static let unreachable: Int32 = 69
     static let tryAgain: Int32 = 75
     static let interrupted: Int32 = 130

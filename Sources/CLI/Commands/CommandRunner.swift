@@ -1,4 +1,5 @@
 import ArgumentParser
+import ControlClient
 import Glibc
 import ModelHub
 import ServingAdapters
@@ -45,6 +46,9 @@ public enum CommandRunner {
             return 128 + SIGPIPE
         case is CancellationError:
             return ExitStatus.interrupted
+        case let error as ControlClientError:
+            guard error.code != .cancelled else { return ExitStatus.interrupted }
+            return report(CommandFailure(error))
         case let exit as ExitCode:
             return exit.rawValue
         default:

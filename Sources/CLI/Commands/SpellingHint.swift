@@ -26,6 +26,8 @@ enum SpellingHint {
                     $0.commandName == argument || $0.configuration.aliases.contains(argument)
                 })
             else {
+                // The word is for the subcommand that is meant where none is named.
+                if type.configuration.defaultSubcommand != nil { return nil }
                 let hint = nearest(to: argument, among: names).map { "did you mean '\(path) \($0)'?" }
                 return "unknown command '\(path) \(argument)' (\(hint ?? "see '\(path) --help'"))"
             }

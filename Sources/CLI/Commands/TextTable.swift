@@ -2,7 +2,8 @@
 struct TextTable {
     private var rows: [[String]]
 
-    init(_ header: [String]) { rows = [header] }
+    /// A table under a header; without one where it is empty.
+    init(_ header: [String]) { rows = header.isEmpty ? [] : [header] }
 
     mutating func add(_ row: [String]) { rows.append(row) }
 

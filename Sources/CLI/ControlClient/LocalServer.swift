@@ -37,6 +37,15 @@ package struct LocalServer: Sendable {
         return Record(processID: processID, url: url)
     }
 
+    /// Whether a server holds the folder, be it that it does not answer (yet, or any more).
+    package var isHeld: Bool {
+        let file = open(lockPath, O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return false }
+        defer { close(file) }
+        // Held for an instant only; a server that starts just then tries more than once.
+        return flock(file, LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK
+    }
+
     /// The server that runs and answers, or nil. A server that is ending counts as gone.
     package func running(apiKey: String?) async -> Record? {
         guard let record = record(), record.mayRun, let url = record.url,

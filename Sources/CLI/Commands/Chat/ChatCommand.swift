@@ -8,7 +8,7 @@ import Terminal
 struct ChatCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "chat",
-        abstract: "Talk with a model.",
+        abstract: "Talk with a deployment or a model.",
         discussion: """
             A conversation at the terminal. /help shows its commands: settings, the system message, saving and loading,
             other answers to a question, other models. Ctrl-C stops an answer, Ctrl-D leaves. Lines are kept in the
@@ -19,13 +19,21 @@ struct ChatCommand: AsyncParsableCommand {
             takes the lines from a file and stops at the first error.
 
             EXAMPLES:
+              pbctl chat demo
+              pbctl chat demo --adapter tone/1 --system "Be brief."
               pbctl chat -m model.gguf
               pbctl chat -m model.gguf --system "Be brief." --temperature 0.2 --stats
               printf '%s\\n' "Name a colour." /retry | pbctl chat -m model.gguf --seed 7
               pbctl chat -m model.gguf --script questions.txt
             """)
 
+    @Argument(
+        help: ArgumentHelp("The deployment to talk with (default: a model in this process).", valueName: "name"),
+        completion: DeploymentNames.completion)
+    var deployment: String?
+
     @OptionGroup var model: ModelOptions
+    @OptionGroup(title: "Server options") var server: ServerOptions
     @OptionGroup(title: "Adapter options") var adapters: AdapterOptions
     @OptionGroup(title: "Sampling options") var sampling: SamplingOptions
 
@@ -40,9 +48,40 @@ struct ChatCommand: AsyncParsableCommand {
         completion: .file())
     var script: String?
 
+    func validate() throws {
+        if deployment != nil, model.model != nil || model.local {
+            throw ValidationError("a deployment and --model or --local can't be given together")
+        }
+    }
+
     func run() async throws {
+        if let deployment {
+            let found = try await DeploymentTarget.find([], explicit: deployment, namesModel: false, server: server)
+            guard let target = found?.target else { return }
+            return try await Self.run(
+                target, adapter: adapters.adapter, sampling: sampling, system: system, stats: stats, script: script)
+        }
         try await Self.run(
             model: model, adapters: adapters, sampling: sampling, system: system, stats: stats, script: script)
+    }
+
+    /// Holds a conversation with a deployment; `/model` turns to another one.
+    static func run(
+        _ target: DeploymentTarget, adapter: String?, sampling: SamplingOptions, system: String?, stats: Bool,
+        script: String? = nil
+    ) async throws {
+        var settings = ChatSettings(sampling)
+        settings.showsStatistics = stats
+        try settings.validate()
+        let completion = ChatCompletion(modelNames: { DeploymentNames.known() })
+        let console = try script.map(scriptConsole) ?? .standard(history: history(), completion: completion)
+        let loop = ChatLoop(
+            answerer: DeploymentAnswerer(target, adapter: adapter), settings: settings, system: system, console: console,
+            loadModel: { name in
+                let name = try DeploymentArgument.checked(name)
+                return DeploymentAnswerer(DeploymentTarget(client: target.client, name: name), adapter: nil)
+            })
+        try await loop.run()
     }
 
     /// Holds a conversation with a model as the options describe it.

@@ -58,7 +58,10 @@ final class ChatSession {
     }
 
     /// What a person is told to begin with.
-    var banner: String { "\(answerer.name) · context \(answerer.contextLength) tokens · /help shows the commands" }
+    var banner: String {
+        let context = answerer.contextLength.map { " · context \($0) tokens" } ?? ""
+        return "\(answerer.name)\(context) · /help shows the commands"
+    }
 
     /// What has to be said about a model's way to chat, if anything.
     var templateNote: String? {
@@ -105,7 +108,7 @@ extension ChatSession {
         let prompt = try fit(next)
         let (answerer, settings, output) = (answerer, settings, console.output)
         let (result, wasInterrupted) = await InterruptMonitor.run(exitsOnSecond: false) { () async throws in
-            try await answerer.answer(prompt.tokenIDs, settings: settings, attempt: attempt) { text in
+            try await answerer.answer(prompt, settings: settings, attempt: attempt) { text in
                 try output.write(ChatConsole.displayable(text, isTerminal: output.isTerminal))
             }
         }
@@ -130,13 +133,18 @@ extension ChatSession {
     }
 
     private func fit(_ next: Conversation) throws -> FittedPrompt {
-        let budget = ContextBudget(contextLength: answerer.contextLength, maxTokenCount: settings.maxTokenCount)
+        guard let contextLength = answerer.contextLength else {
+            return FittedPrompt(
+                messages: next.promptMessages(omitting: omittedMessageCount), tokenIDs: [],
+                omittedMessageCount: omittedMessageCount, overflowTokenCount: nil)
+        }
+        let budget = ContextBudget(contextLength: contextLength, maxTokenCount: settings.maxTokenCount)
         let prompt = try next.fitted(
             budget, omitting: min(omittedMessageCount, next.messages.count), render: answerer.promptTokens)
         if let overflow = prompt.overflowTokenCount {
             let count = next.questionCount(before: prompt.omittedMessageCount)
             console.notice(
-                "the prompt would have \(overflow) tokens, and the context \(answerer.contextLength) with an answer of "
+                "the prompt would have \(overflow) tokens, and the context \(contextLength) with an answer of "
                     + "\(budget.answerReserve): the oldest \(count == 1 ? "question is" : "\(count) questions are") "
                     + "left out with \(count == 1 ? "its answer" : "their answers"), \(prompt.tokenIDs.count) tokens "
                     + "remain")
@@ -145,21 +153,22 @@ extension ChatSession {
     }
 
     private func tell(_ answer: ChatAnswer, promptTokenCount: Int, wasStopped: Bool) {
-        let used = promptTokenCount + answer.tokenCount
+        let context = answerer.contextLength
         if wasStopped {
             console.notice("stopped; what there is of the answer stays in the conversation")
         } else if answer.end == .length {
             let isFull = settings.maxTokenCount.map { answer.tokenCount < $0 } ?? true
             console.notice(
                 isFull
-                    ? "the answer ends here because the context of \(answerer.contextLength) tokens is full"
+                    ? "the answer ends here because the context\(context.map { " of \($0) tokens" } ?? "") is full"
                     : "the answer ends here because of max_tokens \(answer.tokenCount)")
         } else if answer.text.isEmpty {
             console.notice("the answer is empty")
         }
         guard settings.showsStatistics else { return }
         let statistics = answer.statistics ?? "\(answer.tokenCount) tokens"
-        console.notice("\(statistics) · context \(used)/\(answerer.contextLength)")
+        let use = context.map { " · context \(promptTokenCount + answer.tokenCount)/\($0)" } ?? ""
+        console.notice(statistics + use)
     }
 }
 
@@ -202,13 +211,14 @@ extension ChatSession {
     private func contextFacts() throws -> [(name: String, value: String)] {
         let interrupted = conversation.messages.count(where: \.isInterrupted)
         let isEmpty = conversation.system == nil && conversation.messages.isEmpty
-        let used =
-            isEmpty
-            ? 0 : try answerer.promptTokens(conversation.promptMessages(omitting: omittedMessageCount)).count
+        let used = try answerer.contextLength.map { context in
+            let messages = conversation.promptMessages(omitting: omittedMessageCount)
+            return "\(isEmpty ? 0 : try answerer.promptTokens(messages).count) of \(context)"
+        }
         var facts = [
             ("messages", "\(conversation.messages.count)" + (interrupted > 0 ? " (\(interrupted) interrupted)" : "")),
             ("system message", conversation.system == nil ? "no" : "yes"),
-            ("tokens", "\(used) of \(answerer.contextLength)"),
+            ("tokens", used ?? "known to the server only"),
         ]
         if omittedMessageCount > 0 { facts.append(("left out", "the oldest \(omittedMessageCount) messages")) }
         return facts.map { (name: $0.0, value: $0.1) }

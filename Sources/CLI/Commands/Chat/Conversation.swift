@@ -74,6 +74,9 @@ struct ContextBudget: Sendable, Equatable {
 
 /// A conversation as a prompt that fits.
 struct FittedPrompt: Sendable, Equatable {
+    /// What is asked: the system message, if any, and the messages that are not left out.
+    let messages: [ChatMessage]
+    /// The same as tokens; empty where the server makes them.
     let tokenIDs: [TokenID]
     /// How many of the oldest messages are left out.
     let omittedMessageCount: Int
@@ -92,7 +95,9 @@ extension Conversation {
     ) throws -> FittedPrompt {
         let whole = try render(promptMessages(omitting: omitted))
         guard whole.count > budget.limit else {
-            return FittedPrompt(tokenIDs: whole, omittedMessageCount: omitted, overflowTokenCount: nil)
+            return FittedPrompt(
+                messages: promptMessages(omitting: omitted), tokenIDs: whole, omittedMessageCount: omitted,
+                overflowTokenCount: nil)
         }
         // Prompts that leave out more are shorter, so the place to cut is found by halving.
         let cuts = messages.indices.filter { $0 > omitted && messages[$0].isQuestion }
@@ -103,7 +108,8 @@ extension Conversation {
             let tokenIDs = try render(promptMessages(omitting: cuts[middle]))
             if tokenIDs.count <= budget.target || (cuts[middle] == cuts.last && tokenIDs.count < budget.contextLength) {
                 best = FittedPrompt(
-                    tokenIDs: tokenIDs, omittedMessageCount: cuts[middle], overflowTokenCount: whole.count)
+                    messages: promptMessages(omitting: cuts[middle]), tokenIDs: tokenIDs,
+                    omittedMessageCount: cuts[middle], overflowTokenCount: whole.count)
             }
             if tokenIDs.count <= budget.target {
                 range = range.lowerBound..<middle
@@ -114,7 +120,9 @@ extension Conversation {
         if let best { return best }
         // Nothing to leave out: a short answer is better than none.
         if cuts.isEmpty, whole.count < budget.contextLength {
-            return FittedPrompt(tokenIDs: whole, omittedMessageCount: omitted, overflowTokenCount: nil)
+            return FittedPrompt(
+                messages: promptMessages(omitting: omitted), tokenIDs: whole, omittedMessageCount: omitted,
+                overflowTokenCount: nil)
         }
         let last = try render(promptMessages(omitting: cuts.last ?? omitted)).count
         throw CommandFailure(

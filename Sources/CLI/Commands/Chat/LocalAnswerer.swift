@@ -33,7 +33,9 @@ struct LocalAnswerer: ChatAnswering {
     var name: String { model.name }
     var templateSource: String? { codec.chatTemplateSource }
 
-    var contextLength: Int {
+    var contextLength: Int? { positionCount }
+
+    private var positionCount: Int {
         let limits = model.engine.limits
         let (positions, overflow) = limits.blockCount.multipliedReportingOverflow(by: limits.positionsPerBlock)
         return overflow ? limits.contextLength : min(limits.contextLength, positions)
@@ -47,7 +49,7 @@ struct LocalAnswerer: ChatAnswering {
             ("architecture", config.architecture),
             ("layers", "\(config.layerCount)"),
             ("vocabulary", "\(config.vocabularyCount) tokens"),
-            ("context", "\(contextLength) tokens"),
+            ("context", "\(positionCount) tokens"),
             ("chat template", templateSource == nil ? "none" : "yes (/show template)"),
             ("loaded in", "\(model.loadDuration.inSeconds.formatted(decimals: 2)) s"),
         ]
@@ -59,10 +61,10 @@ struct LocalAnswerer: ChatAnswering {
     }
 
     func answer(
-        _ promptTokenIDs: [TokenID], settings: ChatSettings, attempt: UInt64,
+        _ prompt: FittedPrompt, settings: ChatSettings, attempt: UInt64,
         onText: @escaping @Sendable (String) throws -> Void
     ) async throws -> ChatAnswer {
-        let events = try submit(request(promptTokenIDs, settings, attempt))
+        let events = try submit(request(prompt.tokenIDs, settings, attempt))
         var output = GenerationOutput()
         var text = ""
         // In the plain form the space after "Assistant:" is no part of the answer.

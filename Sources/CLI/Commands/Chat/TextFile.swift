@@ -34,6 +34,22 @@ enum TextFile {
         return stat(path, &status) == 0 && status.st_mode & S_IFMT == S_IFDIR
     }
 
+    /// Whether a path leads to anything.
+    static func exists(_ path: String) -> Bool {
+        var status = stat()
+        return stat(path, &status) == 0
+    }
+
+    /// The whole path of what is there, without links and dots; nil where nothing is.
+    static func real(_ path: String) -> String? {
+        guard let real = realpath(path, nil) else { return nil }
+        defer { free(real) }
+        return String(cString: real)
+    }
+
+    /// The folder that the process is in.
+    static var currentFolder: String? { real(".") }
+
     /// Whether something is there that writing would replace: a file that holds something.
     static func holdsSomething(_ path: String) -> Bool {
         var status = stat()
@@ -51,7 +67,7 @@ enum TextFile {
             return try fill(file, text, path)
         }
         // The file that a link leads to is replaced, not the link.
-        let target = exists ? resolved(path) : path
+        let target = exists ? real(path) ?? path : path
         let draft = "\(target).new-\(getpid())"
         let file = open(draft, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         guard file >= 0 else { throw failure("cannot write", path) }
@@ -87,12 +103,6 @@ enum TextFile {
         do throws(OutputError) { try TextOutput(file, gathers: false).write(text) } catch {
             throw CommandFailure("cannot write \(path): \(error)")
         }
-    }
-
-    private static func resolved(_ path: String) -> String {
-        guard let real = realpath(path, nil) else { return path }
-        defer { free(real) }
-        return String(cString: real)
     }
 
     private static func failure(_ doing: String, _ path: String) -> CommandFailure {

@@ -10,13 +10,18 @@ import Terminal
 struct PromptCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "prompt",
-        abstract: "Prompt a model.",
+        abstract: "Prompt a deployment or a model.",
         discussion: """
             The answer goes to standard output as it is generated. Text is put to the model as a user's message by its
             chat template; --raw continues the text itself. Without text, standard input is the prompt; on a terminal a
             conversation begins (see 'pbctl chat').
 
+            Without --model, a first word that names a deployment sends the prompt there; one that sleeps is woken.
+            Otherwise the model runs in this process.
+
             EXAMPLES:
+              pbctl prompt demo "Why is the sky blue?"
+              cat notes.md | pbctl prompt demo --adapter tone/1 --system "Summarise."
               pbctl prompt -m model.gguf "Why is the sky blue?"
               cat notes.md | pbctl prompt -m model.gguf --system "Summarise."
               pbctl prompt -m model.gguf --raw --max-tokens 40 "Once upon a time"
@@ -30,6 +35,13 @@ struct PromptCommand: AsyncParsableCommand {
     }
 
     @OptionGroup var model: ModelOptions
+    @OptionGroup(title: "Server options") var server: ServerOptions
+
+    @Option(
+        help: ArgumentHelp("The deployment to prompt, whatever the first word is.", valueName: "name"),
+        completion: DeploymentNames.completion)
+    var deployment: String?
+
     @OptionGroup(title: "Adapter options") var adapters: AdapterOptions
     @OptionGroup(title: "Sampling options") var sampling: SamplingOptions
 
@@ -74,7 +86,9 @@ struct PromptCommand: AsyncParsableCommand {
     var stats = false
 
     @Argument(
-        help: ArgumentHelp("The prompt; several words are joined, - stands for standard input.", valueName: "text"))
+        help: ArgumentHelp(
+            "A deployment's name, then the prompt; several words are joined, - stands for standard input.",
+            valueName: "text"), completion: DeploymentNames.completion)
     var text: [String] = []
 
     func validate() throws {
@@ -83,18 +97,67 @@ struct PromptCommand: AsyncParsableCommand {
         }
         if raw, system != nil { throw ValidationError("--raw has no place for a --system message") }
         if specialTokens, !raw { throw ValidationError("--special-tokens needs --raw") }
+        if deployment != nil, model.model != nil || model.local || batch != nil {
+            throw ValidationError("--deployment can't be together with --model, --local or --batch")
+        }
     }
 
     func run() async throws {
         if let batch { return try await runBatch(batch) }
-        let format = json ? .json : output
-        guard let prompt = try promptText() else {
+        let found = try await DeploymentTarget.find(
+            text, explicit: deployment, namesModel: model.model != nil || model.local, server: server)
+        if let found { return try await run(found.target, found.words) }
+        guard let prompt = try promptText(text) else {
             return try await ChatCommand.run(
                 model: model, adapters: adapters, sampling: sampling, system: system, stats: stats)
         }
-        guard raw || prompt.utf8.contains(where: { $0 > 0x20 }) else {
-            throw CommandFailure.usage("the prompt is empty", hint: "give some text, or -f FILE")
+        try checkFilled(prompt)
+        do { try await run(prompt) } catch let failure as CommandFailure {
+            throw failure.suggestingDeployment(for: text)
         }
+    }
+
+    private func checkFilled(_ prompt: String) throws(CommandFailure) {
+        guard raw || prompt.utf8.contains(where: { $0 > 0x20 }) else {
+            throw .usage("the prompt is empty", hint: "give some text, or -f FILE")
+        }
+    }
+
+    /// Prompts a deployment.
+    private func run(_ target: DeploymentTarget, _ words: [String]) async throws {
+        guard let prompt = try promptText(words) else {
+            return try await ChatCommand.run(
+                target, adapter: adapters.adapter, sampling: sampling, system: system, stats: stats)
+        }
+        try checkFilled(prompt)
+        guard sampling.stopToken.isEmpty, !specialTokens else {
+            throw CommandFailure.usage("--stop-token and --special-tokens are for models in this process (--model)")
+        }
+        var body = CompletionBody.adapter(adapters.adapter)
+        let parameters = sampling.parameters(defaultTemperature: 0)
+        for (key, value) in CompletionBody.sampling(
+            parameters, maxTokens: sampling.maxTokens, stop: sampling.stop, ignoresEndOfGeneration: sampling.ignoreEos
+        ).members { body[key] = value }
+        if samples != 1 { body["n"] = .integer(Int64(samples)) }
+        if let logprobs {
+            body["logprobs"] = raw ? .integer(Int64(logprobs)) : true
+            if !raw, logprobs > 0 { body["top_logprobs"] = .integer(Int64(logprobs)) }
+        }
+        if raw {
+            body["prompt"] = .string(prompt)
+        } else {
+            body["messages"] = .array((system.map { [ChatMessage.system($0).json] } ?? []) + [ChatMessage.user(prompt).json])
+        }
+        let run = DeploymentPrompt(
+            target: target, format: json ? .json : output, adapter: adapters.adapter, sampleCount: samples)
+        let (statistics, wasInterrupted) = try await run.run(body, isRaw: raw)
+        if stats { for line in statistics { try? TextOutput.error.writeLine(line) } }
+        if wasInterrupted { throw CancellationError() }
+    }
+
+    /// Prompts a model in this process.
+    private func run(_ prompt: String) async throws {
+        let format = json ? .json : output
         let loaded = try model.load(adapters: adapters)
         var request = try makeRequest(prompt, loaded)
         try await adapters.acquire(loaded)?.apply(to: &request)
@@ -119,8 +182,8 @@ struct PromptCommand: AsyncParsableCommand {
     }
 
     /// The prompt from wherever it is given, or nil where a conversation is to begin.
-    private func promptText() throws -> String? {
-        var parts = text
+    private func promptText(_ words: [String]) throws -> String? {
+        var parts = words
         if let position = parts.firstIndex(of: "-") {
             guard file != "-" else { throw CommandFailure.usage("standard input can't be both - and --file -") }
             parts[position] = InputText.all()

@@ -30,6 +30,10 @@ struct ManualSurroundings {
 
     private static let runningModels: Set<String> = ["prompt", "chat", "engine", "bench"]
     private static let talking: Set<String> = ["prompt", "chat"]
+    private static let serverUsers: Set<String> = [
+        "deploy", "apply", "diff", "get", "status", "update", "scale", "autoscale", "start", "stop", "restart", "delete",
+        "rollout", "wait", "logs", "events", "metrics", "endpoint", "server", "prompt", "chat",
+    ]
     private static let adapterUsers: Set<String> = ["adapters", "prompt", "chat", "engine"]
     private static let hubUsers: Set<String> = adapterUsers.union(["models"])
 
@@ -62,7 +66,13 @@ struct ManualSurroundings {
         Thing(
             "LORAX_USE_GLOBAL_HF_TOKEN",
             "Where 1, requests to the server that bring no token use the server's own for the hub.", ["engine"]),
-        Thing("PBCTL_API_KEY", "The key that clients of the server must send.", ["engine"]),
+        Thing(
+            "PBCTL_SERVER", "The address of the server to use, instead of this machine's own.", serverUsers),
+        Thing(
+            "PBCTL_NO_AUTOSTART", "Where 1, this machine's server is not started where it does not run.", serverUsers),
+        Thing(
+            "PBCTL_API_KEY", "The key that clients of a server must send; commands send it.",
+            serverUsers.union(["engine"])),
         Thing("VISUAL , EDITOR", "The editor that /edit opens (default: vi).", talking),
         Thing("INPUTRC", "Key bindings of the line editor, instead of ~/.inputrc.", talking),
         Thing("NO_COLOR", "Where set and not empty: no colours."),
@@ -73,6 +83,11 @@ struct ManualSurroundings {
         Thing("~/.local/share/pbctl/models", "Pulled models, a folder each."),
         Thing("~/.local/share/pbctl/adapters", "Added adapters, a folder a version.", adapterUsers),
         Thing("~/.cache/pbctl/adapters", "Adapters fetched from a hub; may be removed at any time.", adapterUsers),
+        Thing(
+            "~/.local/state/pbctl/server",
+            "What the server keeps: deployments and their history (state.db), its log (server.log), its replicas.",
+            serverUsers),
+        Thing("~/.cache/pbctl/deployment-names", "Names of deployments, for completion.", serverUsers),
         Thing("~/.local/state/pbctl/chat_history", "The lines of conversations, for the line editor.", talking),
         Thing("~/.cache/huggingface/token", "The saved access token for the hub; pbctl only reads it.", hubUsers),
         Thing("~/.inputrc", "Key bindings of the line editor; $if pbctl holds for pbctl alone.", talking),
@@ -82,8 +97,10 @@ struct ManualSurroundings {
         (ExitStatus.done, "Done."),
         (ExitStatus.failed, "Failed; one line on standard error says why."),
         (ExitStatus.usage, "The command line is wrong."),
-        (ExitStatus.unreachable, "The hub can't be reached."),
-        (ExitStatus.tryAgain, "Not now: the same command may work later."),
+        (ExitStatus.dataError, "A file that was given can't be: a deployment's config, a model."),
+        (ExitStatus.noInput, "A file that was named is not there."),
+        (ExitStatus.unreachable, "The server or the hub can't be reached."),
+        (ExitStatus.tryAgain, "Not now, or not within the time given: the same command may work later."),
         (ExitStatus.interrupted, "Interrupted."),
         (128 + SIGPIPE, "The reader of the output has gone."),
     ]

@@ -1,0 +1,17 @@
+import ArgumentParser
+
+/// `pbctl autoscale`
+struct AutoscaleCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "autoscale",
+        abstract: "Show how the autoscaler decides.",
+        discussion: """
+            'pbctl scale NAME --min 0 --max 4' sets its limits.
+
+            EXAMPLES:
+              pbctl autoscale demo --show
+              pbctl autoscale simulate --synthetic spike --peak 20 --max 4 --threshold 8 --cooldown 2m
+            """,
+        subcommands: [AutoscaleShowCommand.self, AutoscaleSimulateCommand.self],
+        defaultSubcommand: AutoscaleShowCommand.self)
+}

@@ -1,0 +1,9 @@
+import ArgumentParser
+
+/// `pbctl rollout`
+struct RolloutCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "rollout",
+        abstract: "Look at a deployment's configs through time, and go back.",
+        subcommands: [RolloutHistoryCommand.self, RolloutStatusCommand.self, RolloutUndoCommand.self])
+}
