@@ -8,7 +8,7 @@ private func replica(_ name: String) -> DeploymentRoute.RoutableReplica {
 }
 
 /// The machine with a clock of its own.
-private struct Bench {
+private final class Bench {
     var machine: DispatchStateMachine
     var now = ContinuousClock.now
 
@@ -19,22 +19,27 @@ private struct Bench {
         machine = DispatchStateMachine(limits: limits)
     }
 
-    mutating func publish(_ status: DeploymentStatus, _ replicas: String...) throws -> [DispatchStateMachine.Settlement]
+    func publish(_ status: DeploymentStatus, _ replicas: String...) throws -> [DispatchStateMachine.Settlement]
     {
         machine.publish(try route("d", status, replicas.map(replica)), now: now)
     }
 
-    mutating func enter(returning: Bool = false, tokens: Int = 10) -> DispatchStateMachine.Entry {
+    func enter(returning: Bool = false, tokens: Int = 10) -> DispatchStateMachine.Entry {
         machine.enter(DispatchStateMachine.Demand(tokenCount: tokens), isReturning: returning, now: now)
     }
 
-    mutating func waiter(returning: Bool = false) -> DispatchStateMachine.WaiterID? {
+    func waiter(returning: Bool = false) -> DispatchStateMachine.WaiterID? {
         if case .wait(let id) = enter(returning: returning) { id } else { nil }
     }
 
-    mutating func release(_ name: String, tokens: Int = 10) -> [DispatchStateMachine.Settlement] {
+    func release(_ name: String, tokens: Int = 10) -> [DispatchStateMachine.Settlement] {
         machine.release(ReplicaID(name), tokenCount: tokens, now: now)
     }
+
+    func takeWake() -> Bool { machine.takeWake() }
+    func leave(_ waiter: DispatchStateMachine.WaiterID) -> Bool { machine.leave(waiter) }
+    func settle() -> [DispatchStateMachine.Settlement] { machine.settle(now: now) }
+    func drain() -> [DispatchStateMachine.Settlement] { machine.drain() }
 }
 
 private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [DispatchStateMachine.WaiterID] {
@@ -44,7 +49,7 @@ private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [Dispat
 @Suite("Who waits and who is served") struct DispatchStateMachineTests {
     @Test("Requests go to replicas with room; the rest waits and is served in order")
     func order() throws {
-        var bench = Bench()
+        let bench = Bench()
         _ = try bench.publish(.ready, "a")
         #expect(bench.enter() == .go(replica("a")))
         #expect(bench.enter() == .go(replica("a")))
@@ -63,19 +68,19 @@ private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [Dispat
             (.updating, true), (.stopped, false), (.errored, false), (.deleted, false),
         ])
     func statuses(status: DeploymentStatus, waits: Bool) throws {
-        var bench = Bench()
+        let bench = Bench()
         _ = try bench.publish(status)
         switch bench.enter() {
         case .wait: #expect(waits)
         case .refuse(.unavailable(let condition)): #expect(!waits && condition.status == status)
         default: Issue.record("neither waits nor is refused")
         }
-        #expect(bench.machine.takeWake() == waits)
+        #expect(bench.takeWake() == waits)
     }
 
     @Test("A status that ends all hope ends all waits", arguments: [DeploymentStatus.stopped, .errored, .deleted])
     func hopeless(status: DeploymentStatus) throws {
-        var bench = Bench()
+        let bench = Bench()
         _ = try bench.publish(.initializing)
         let waiters = [bench.waiter(), bench.waiter(returning: true)]
         let settlements = try bench.publish(status)
@@ -85,7 +90,7 @@ private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [Dispat
 
     @Test("The queue is bounded, but not for requests that lost their replica, and those go first")
     func returning() throws {
-        var bench = Bench(waiting: 2)
+        let bench = Bench(waiting: 2)
         _ = try bench.publish(.standby)
         let waiters = [bench.waiter(), bench.waiter()]
         #expect(bench.enter() == .refuse(.queueFull(limit: 2)))
@@ -97,48 +102,48 @@ private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [Dispat
 
     @Test("A need wakes once: again only after it was met, or nobody waits, or the deployment fell asleep again")
     func wakes() throws {
-        var bench = Bench()
+        let bench = Bench()
         _ = try bench.publish(.standby)
-        #expect(!bench.machine.takeWake())
+        #expect(!bench.takeWake())
         let first = try #require(bench.waiter())
-        #expect(bench.machine.takeWake())
+        #expect(bench.takeWake())
         _ = bench.waiter()
-        #expect(!bench.machine.takeWake())
+        #expect(!bench.takeWake())
         _ = try bench.publish(.initializing)
-        #expect(!bench.machine.takeWake())
+        #expect(!bench.takeWake())
         _ = try bench.publish(.standby)
-        #expect(bench.machine.takeWake())
+        #expect(bench.takeWake())
         _ = try bench.publish(.standby)
-        #expect(!bench.machine.takeWake())
-        #expect(bench.machine.leave(first))
-        #expect(!bench.machine.leave(first))
-        #expect(!bench.machine.takeWake())
+        #expect(!bench.takeWake())
+        #expect(bench.leave(first))
+        #expect(!bench.leave(first))
+        #expect(!bench.takeWake())
         _ = try bench.publish(.ready, "a")
         _ = bench.release("a")
         _ = try bench.publish(.standby)
         _ = bench.waiter()
-        #expect(bench.machine.takeWake())
+        #expect(bench.takeWake())
     }
 
     @Test("A replica that refused is left alone for a second, then longer, and trusted again after an answer")
     func avoidance() throws {
-        var bench = Bench()
+        let bench = Bench()
         _ = try bench.publish(.ready, "a", "b")
         bench.machine.avoid(ReplicaID("a"), now: bench.now)
         #expect(bench.enter() == .go(replica("b")) && bench.enter() == .go(replica("b")))
         let waiter = bench.waiter()
         #expect(bench.machine.nextCheck(after: bench.now) == bench.now + .seconds(1))
         bench.now += .seconds(1)
-        #expect(served(bench.machine.settle(now: bench.now)) == [waiter])
+        #expect(served(bench.settle()) == [waiter])
         #expect(bench.machine.nextCheck(after: bench.now) == nil)
         for seconds in [2, 4, 8, 8] {
             bench.machine.avoid(ReplicaID("a"), now: bench.now)
             let waiter = bench.waiter()
             #expect(bench.machine.nextCheck(after: bench.now) == bench.now + .seconds(seconds))
             bench.now += .seconds(seconds) - .milliseconds(1)
-            #expect(bench.machine.settle(now: bench.now).isEmpty)
+            #expect(bench.settle().isEmpty)
             bench.now += .milliseconds(1)
-            #expect(served(bench.machine.settle(now: bench.now)) == [waiter])
+            #expect(served(bench.settle()) == [waiter])
             _ = bench.release("a")
         }
         bench.machine.avoid(ReplicaID("a"), now: bench.now)
@@ -148,7 +153,7 @@ private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [Dispat
 
     @Test("A withdrawn replica gets nothing new, and counts until its last request has ended")
     func withdrawn() throws {
-        var bench = Bench()
+        let bench = Bench()
         _ = try bench.publish(.ready, "a", "b")
         #expect(bench.enter() == .go(replica("a")))
         _ = try bench.publish(.ready, "b")
@@ -161,7 +166,7 @@ private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [Dispat
 
     @Test("Tokens that are done count no more")
     func progress() throws {
-        var bench = Bench()
+        let bench = Bench()
         _ = try bench.publish(.ready, "a", "b")
         #expect(bench.enter(tokens: 1000) == .go(replica("a")))
         #expect(bench.enter(tokens: 100) == .go(replica("b")))
@@ -173,10 +178,10 @@ private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [Dispat
 
     @Test("A gateway that drains refuses those that wait and those that come")
     func drain() throws {
-        var bench = Bench()
+        let bench = Bench()
         _ = try bench.publish(.standby)
         let waiter = bench.waiter()
-        #expect(bench.machine.drain() == [.init(waiter: try #require(waiter), result: .failure(.draining))])
+        #expect(bench.drain() == [.init(waiter: try #require(waiter), result: .failure(.draining))])
         #expect(bench.enter() == .refuse(.draining))
         #expect(try bench.publish(.ready, "a").isEmpty)
         #expect(bench.enter() == .refuse(.draining))
@@ -185,7 +190,7 @@ private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [Dispat
     @Test("Whatever happens, counts hold, limits hold, and nobody waits beside a replica with room", arguments: 0..<20)
     func invariants(seed: UInt64) throws {
         var random = SeededGenerator(state: seed)
-        var bench = Bench(perReplica: 3, waiting: 10)
+        let bench = Bench(perReplica: 3, waiting: 10)
         var routed: [String] = []
         var running: [String] = []
         var waiting: Set<DispatchStateMachine.WaiterID> = []
@@ -218,11 +223,11 @@ private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [Dispat
                 take(bench.machine.publish(try route("d", status, routed.map(replica)), now: bench.now))
             case 8:
                 guard let id = waiting.randomElement(using: &random) else { continue }
-                #expect(bench.machine.leave(id))
+                #expect(bench.leave(id))
                 waiting.remove(id)
             default:
                 bench.now += .milliseconds(Int.random(in: 0..<3000, using: &random))
-                take(bench.machine.settle(now: bench.now))
+                take(bench.settle())
             }
             #expect(bench.machine.runningCount == running.count)
             #expect(bench.machine.waitingCount == waiting.count)

@@ -58,74 +58,79 @@ import Testing
 }
 
 @Suite("The journal of a stream") struct StreamJournalTests {
-    private func add(_ journal: inout StreamJournal, _ text: String) -> StreamJournal.Meaning {
-        let bytes = Array(text.utf8)
-        return bytes.withUnsafeBytes { journal.add(EventFrame($0), $0) }
-    }
+    /// A journal that takes frames as text.
+    private final class Bench {
+        var journal: StreamJournal
 
-    private func resume(_ journal: StreamJournal) -> String? {
-        journal.resume.map { String(decoding: $0.bytes, as: UTF8.self) }
+        init(_ form: GatewayEndpoint.Form) { journal = StreamJournal(form: form) }
+
+        func add(_ text: String) -> StreamJournal.Meaning {
+            let bytes = Array(text.utf8)
+            return bytes.withUnsafeBytes { journal.add(EventFrame($0), $0) }
+        }
+
+        var resume: String? { journal.resume.map { String(decoding: $0.bytes, as: UTF8.self) } }
     }
 
     @Test("It knows the tokens of all choices, those of frames without text among them")
     func tokens() {
-        var journal = StreamJournal(form: .openAI)
-        #expect(resume(journal) == nil && journal.canCarryOn)
-        #expect(add(&journal, ": {\"choice\":1,\"tokens\":[]}\ndata: {\"id\":\"x\",\"created\":5}\n\n") == .content)
-        #expect(add(&journal, ": {\"choice\":0,\"tokens\":[1,2]}\ndata: {\"id\":\"x\",\"created\":5}\n\n") == .content)
-        #expect(add(&journal, ": {\"choice\":0,\"tokens\":[3]}\n\n") == .comment)
-        #expect(add(&journal, ":\n\n") == .comment)
-        #expect(add(&journal, ": {\"choice\":1,\"tokens\":[9],\"finished\":true}\ndata: {}\n\n") == .content)
-        #expect(journal.tokenCount == 4)
+        let bench = Bench(.openAI)
+        #expect(bench.resume == nil && bench.journal.canCarryOn)
+        #expect(bench.add(": {\"choice\":1,\"tokens\":[]}\ndata: {\"id\":\"x\",\"created\":5}\n\n") == .content)
+        #expect(bench.add(": {\"choice\":0,\"tokens\":[1,2]}\ndata: {\"id\":\"x\",\"created\":5}\n\n") == .content)
+        #expect(bench.add(": {\"choice\":0,\"tokens\":[3]}\n\n") == .comment)
+        #expect(bench.add(":\n\n") == .comment)
+        #expect(bench.add(": {\"choice\":1,\"tokens\":[9],\"finished\":true}\ndata: {}\n\n") == .content)
+        #expect(bench.journal.tokenCount == 4)
         #expect(
-            resume(journal)
+            bench.resume
                 == #"{"id":"x","created":5,"choices":[{"choice":0,"tokens":[1,2,3],"finished":false},"#
                 + #"{"choice":1,"tokens":[9],"finished":true}]}"#)
     }
 
     @Test("Frames behind the last token are passed on once")
     func tail() {
-        var journal = StreamJournal(form: .openAI)
-        #expect(add(&journal, ": {\"choice\":0,\"tokens\":[1],\"finished\":true}\ndata: {}\n\n") == .content)
-        #expect(add(&journal, "data: {\"usage\":1}\n\n") == .content)
-        journal.changeReplica()
-        #expect(add(&journal, "data: {\"usage\":1}\n\n") == .repeated)
-        #expect(!journal.mayEnd)
-        #expect(add(&journal, ": {\"timing\":{\"queue_ms\":1.5,\"prompt_tokens\":3}}\ndata: [DONE]\n\n") == .end)
-        #expect(journal.mayEnd && journal.timing?.queueMilliseconds == 1.5 && journal.timing?.promptTokenCount == 3)
+        let bench = Bench(.openAI)
+        #expect(bench.add(": {\"choice\":0,\"tokens\":[1],\"finished\":true}\ndata: {}\n\n") == .content)
+        #expect(bench.add("data: {\"usage\":1}\n\n") == .content)
+        bench.journal.changeReplica()
+        #expect(bench.add("data: {\"usage\":1}\n\n") == .repeated)
+        #expect(!bench.journal.mayEnd)
+        #expect(bench.add(": {\"timing\":{\"queue_ms\":1.5,\"prompt_tokens\":3}}\ndata: [DONE]\n\n") == .end)
+        #expect(bench.journal.mayEnd && bench.journal.timing?.queueMilliseconds == 1.5 && bench.journal.timing?.promptTokenCount == 3)
     }
 
     @Test("A native stream is over when its answer is finished")
     func native() {
-        var journal = StreamJournal(form: .native)
-        #expect(add(&journal, ": {\"choice\":0,\"tokens\":[1]}\ndata:{}\n\n") == .content)
-        #expect(add(&journal, ": {\"choice\":0,\"tokens\":[2],\"finished\":true}\ndata:{}\n\n") == .end)
+        let bench = Bench(.native)
+        #expect(bench.add(": {\"choice\":0,\"tokens\":[1]}\ndata:{}\n\n") == .content)
+        #expect(bench.add(": {\"choice\":0,\"tokens\":[2],\"finished\":true}\ndata:{}\n\n") == .end)
     }
 
     @Test("An error ends a stream; that a replica shuts down does not")
     func errors() {
-        var journal = StreamJournal(form: .openAI)
-        #expect(add(&journal, "data: {\"error\":{\"code\":\"shutting_down\"}}\n\n") == .handOver)
-        #expect(add(&journal, "data:{\"error\":\"x\",\"error_type\":\"shutting_down\"}\n\n") == .handOver)
-        #expect(!journal.hasFailed)
-        #expect(add(&journal, "data: {\"error\":{\"message\":\"no\"}}\n\n") == .end)
-        #expect(journal.hasFailed)
+        let bench = Bench(.openAI)
+        #expect(bench.add("data: {\"error\":{\"code\":\"shutting_down\"}}\n\n") == .handOver)
+        #expect(bench.add("data:{\"error\":\"x\",\"error_type\":\"shutting_down\"}\n\n") == .handOver)
+        #expect(!bench.journal.hasFailed)
+        #expect(bench.add("data: {\"error\":{\"message\":\"no\"}}\n\n") == .end)
+        #expect(bench.journal.hasFailed)
     }
 
     @Test("A stream of a replica that tells no tokens can't be carried on, and ends where its bytes end")
     func tellsNothing() {
-        var journal = StreamJournal(form: .openAI)
-        #expect(!journal.mayEnd)
-        #expect(add(&journal, "data: {}\n\n") == .content)
-        #expect(!journal.canCarryOn && journal.mayEnd)
+        let bench = Bench(.openAI)
+        #expect(!bench.journal.mayEnd)
+        #expect(bench.add("data: {}\n\n") == .content)
+        #expect(!bench.journal.canCarryOn && bench.journal.mayEnd)
     }
 
     @Test("Comments that are no JSON, or say other things, are nothing")
     func otherComments() {
-        var journal = StreamJournal(form: .openAI)
+        let bench = Bench(.openAI)
         for comment in ["{", "[1]", "{\"choice\":\"a\"}", "{\"timing\":5}", "hello"] {
-            #expect(add(&journal, ": \(comment)\n\n") == .comment)
+            #expect(bench.add(": \(comment)\n\n") == .comment)
         }
-        #expect(journal.tokenCount == 0 && journal.timing == nil)
+        #expect(bench.journal.tokenCount == 0 && bench.journal.timing == nil)
     }
 }

@@ -1,5 +1,6 @@
 import Deployments
 import NIOCore
+import NIOHTTP1
 import ServingJSON
 import Testing
 
@@ -25,7 +26,7 @@ import Testing
 
     @Test("Another replica answers, with the same seed, and the client sees nothing of it", arguments: Fault.allCases)
     func another(fault: Fault) async throws {
-        try await withGateway { fixture in
+        try await withGateway(configure: { $0.dispatch.avoidance = .seconds(100) }) { fixture in
             let bad = try await ScriptedReplica("a") { _ in fault.steps }
             let good = try await ScriptedReplica("b", script: Self.answer)
             try fixture.publish("chat", .ready, [bad, good])

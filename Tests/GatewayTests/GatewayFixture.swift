@@ -107,6 +107,8 @@ func withGateway(
 ) async throws {
     var configuration = GatewayConfiguration()
     configuration.dispatch.avoidance = .milliseconds(20)
+    // A busy machine must not look like a dead replica.
+    configuration.connectTimeout = .seconds(60)
     configure(&configuration)
     let told = Watched(Told())
     let gateway = Gateway(

@@ -1,5 +1,7 @@
+import AsyncHTTPClient
 import Deployments
 import NIOCore
+import NIOHTTP1
 import NIOPosix
 import ServingJSON
 import Synchronization

@@ -1,5 +1,6 @@
 import Deployments
 import NIOCore
+import NIOHTTP1
 import ServingJSON
 import Testing
 
@@ -109,7 +110,7 @@ import Testing
             let native = try await fixture.post("/deployments/chta/generate", "{}")
             #expect(native.status == 404 && native.json["error_type"] == "not_found")
             #expect(try await fixture.post("/deployments/gone", "{}").status == 404)
-            #expect(try await fixture.post("/deployments/%00%ff/generate", "{}").status == 404)
+            #expect(try await fixture.post("/deployments/%C3%A9/generate", "{}").status == 404)
             let missing = try await fixture.post("/v1/completions", #"{"prompt":""}"#)
             #expect(missing.status == 400 && missing.json["error"]?["param"] == "model")
             let below = try await fixture.get("/deployments/chat/v1/nonsense")

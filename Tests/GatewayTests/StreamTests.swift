@@ -1,6 +1,7 @@
 import Deployments
 import HTTPServing
 import NIOCore
+import NIOHTTP1
 import ServingJSON
 import Synchronization
 import Testing
@@ -41,7 +42,7 @@ import Testing
                 try fixture.publish("chat", .ready, [bad])
                 let answer = Task { try await fixture.post(path, body) }
                 await bad.counts.wait { !$0.received.isEmpty }
-                try fixture.publish("chat", .ready, [good, bad])
+                try fixture.publish("chat", .ready, [good])
                 let result = try await answer.value
                 let first = try #require(bad.counts.value.received.first)
                 #expect(result.status == 200)
@@ -124,7 +125,8 @@ import Testing
             let request = try #require(first.counts.value.received.first)
             #expect(try await stream.value.body == model.expected(request, model: "chat:ad"))
             #expect(try await other.value.status == 200)
-            #expect(second.counts.value.received.first?.pbctl["resume"]?["choices"]?.arrayValue?.count == 2)
+            let resumes = second.counts.value.received.compactMap { $0.pbctl["resume"]?["choices"]?.arrayValue?.count }
+            #expect(resumes == [2])
             #expect(fixture.told.value.wakes.contains("chat"))
             await first.stop()
             await second.stop()
@@ -222,7 +224,7 @@ import Testing
             try await client.send("/deployments/chat/generate_stream", #"{"inputs":"x"}"#)
             await fixture.told.wait { $0.samples.count == 1 }
             #expect(fixture.told.value.samples[0].outcome == .dropped)
-            #expect(fixture.gateway.load(of: try DeploymentName("chat")).runningCount == 0)
+            while fixture.gateway.load(of: try DeploymentName("chat")).runningCount > 0 { await Task.yield() }
             try? await client.close()
             await replica.stop()
         }
