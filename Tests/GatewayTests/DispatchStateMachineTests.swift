@@ -19,8 +19,7 @@ private final class Bench {
         machine = DispatchStateMachine(limits: limits)
     }
 
-    func publish(_ status: DeploymentStatus, _ replicas: String...) throws -> [DispatchStateMachine.Settlement]
-    {
+    func publish(_ status: DeploymentStatus, _ replicas: String...) throws -> [DispatchStateMachine.Settlement] {
         machine.publish(try route("d", status, replicas.map(replica)), now: now)
     }
 
@@ -149,6 +148,23 @@ private func served(_ settlements: [DispatchStateMachine.Settlement]) -> [Dispat
         bench.machine.avoid(ReplicaID("a"), now: bench.now)
         bench.machine.trust(ReplicaID("a"))
         #expect(bench.enter() == .go(replica("a")))
+    }
+
+    @Test("A replica that is full gets no more than it has, for ten seconds; one with nothing else is left alone")
+    func full() throws {
+        let bench = Bench(perReplica: 10)
+        _ = try bench.publish(.ready, "a")
+        for _ in 0..<3 { #expect(bench.enter() == .go(replica("a"))) }
+        bench.machine.fill(ReplicaID("a"), now: bench.now)
+        #expect(bench.release("a").isEmpty)
+        let waiters = [bench.waiter(), bench.waiter(), bench.waiter()]
+        #expect(served(bench.release("a")) == [waiters[0]])
+        #expect(bench.machine.nextCheck(after: bench.now) == bench.now + .seconds(10))
+        bench.now += .seconds(10)
+        #expect(served(bench.settle()) == [waiters[1], waiters[2]])
+        for _ in 0..<3 { _ = bench.release("a") }
+        bench.machine.fill(ReplicaID("a"), now: bench.now)
+        #expect(bench.waiter() != nil && bench.machine.nextCheck(after: bench.now) == bench.now + .seconds(1))
     }
 
     @Test("A withdrawn replica gets nothing new, and counts until its last request has ended")

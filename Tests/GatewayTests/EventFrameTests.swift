@@ -97,7 +97,9 @@ import Testing
         #expect(bench.add("data: {\"usage\":1}\n\n") == .repeated)
         #expect(!bench.journal.mayEnd)
         #expect(bench.add(": {\"timing\":{\"queue_ms\":1.5,\"prompt_tokens\":3}}\ndata: [DONE]\n\n") == .end)
-        #expect(bench.journal.mayEnd && bench.journal.timing?.queueMilliseconds == 1.5 && bench.journal.timing?.promptTokenCount == 3)
+        #expect(
+            bench.journal.mayEnd && bench.journal.timing?.queueMilliseconds == 1.5
+                && bench.journal.timing?.promptTokenCount == 3)
     }
 
     @Test("A native stream is over when its answer is finished")
@@ -112,6 +114,7 @@ import Testing
         let bench = Bench(.openAI)
         #expect(bench.add("data: {\"error\":{\"code\":\"shutting_down\"}}\n\n") == .handOver)
         #expect(bench.add("data:{\"error\":\"x\",\"error_type\":\"shutting_down\"}\n\n") == .handOver)
+        #expect(bench.add("data:{\"error\":\"x\",\"error_type\":\"overloaded\"}\n\n") == .full)
         #expect(!bench.journal.hasFailed)
         #expect(bench.add("data: {\"error\":{\"message\":\"no\"}}\n\n") == .end)
         #expect(bench.journal.hasFailed)

@@ -131,13 +131,17 @@ package final class DeploymentDispatch: Sendable {
         state.withLock { $0.machine.progress(id, tokenCount: tokenCount) }
     }
 
-    fileprivate func release(_ id: ReplicaID, _ tokenCount: Int, hasFailed: Bool?) {
+    fileprivate func release(_ id: ReplicaID, _ tokenCount: Int, _ end: ReplicaLease.End) {
         let now = clock.now()
         state.withLock { $0.lastActivity = now }
         noteActivity(name)
         change { machine in
-            if hasFailed == true { machine.avoid(id, now: .now) }
-            if hasFailed == false { machine.trust(id) }
+            switch end {
+            case .answered: machine.trust(id)
+            case .failed: machine.avoid(id, now: .now)
+            case .full: machine.fill(id, now: .now)
+            case .abandoned: break
+            }
             return machine.release(id, tokenCount: tokenCount, now: .now)
         }
     }
@@ -181,6 +185,17 @@ package final class QueueTicket: Sendable {
 
 /// A request's place at a replica; given back when it ends or nobody holds it any more.
 package final class ReplicaLease: Sendable {
+    /// How a request ended, as far as it tells about the replica.
+    package enum End: Sendable {
+        case answered
+        /// It refused or broke off, and is left alone for a while.
+        case failed
+        /// It has as many requests as it takes.
+        case full
+        /// The request ended for other reasons.
+        case abandoned
+    }
+
     private struct State {
         /// Tokens that the request still keeps the replica busy with, by estimate.
         var tokenCount: Int
@@ -197,7 +212,7 @@ package final class ReplicaLease: Sendable {
         state = Mutex(State(tokenCount: tokenCount))
     }
 
-    deinit { end(hasFailed: nil) }
+    deinit { end(.abandoned) }
 
     /// So many tokens are done. Something is always left until the request ends.
     package func progress(tokenCount: Int) {
@@ -210,14 +225,12 @@ package final class ReplicaLease: Sendable {
     }
 
     /// The request has ended. Only the first call counts.
-    ///
-    /// - Parameter hasFailed: whether the replica is to be left alone for a while; nil where this says nothing about it.
-    package func end(hasFailed: Bool?) {
+    package func end(_ end: End) {
         let left = state.withLock { state -> Int? in
             guard !state.isOver else { return nil }
             state.isOver = true
             return state.tokenCount
         }
-        if let left { dispatch.release(replica.id, left, hasFailed: hasFailed) }
+        if let left { dispatch.release(replica.id, left, end) }
     }
 }

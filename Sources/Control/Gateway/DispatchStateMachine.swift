@@ -55,7 +55,7 @@ package struct DispatchStateMachine: Sendable {
         package var result: Result<DeploymentRoute.RoutableReplica, Refusal>
     }
 
-    private struct Waiter {
+    fileprivate struct Waiter: Sendable {
         var id: WaiterID
         var demand: Demand
     }
@@ -63,6 +63,12 @@ package struct DispatchStateMachine: Sendable {
     private struct Load {
         var requestCount = 0
         var tokenCount = 0
+    }
+
+    /// A number of requests at which a replica said that it is full.
+    private struct Ceiling {
+        var requestCount: Int
+        var until: ContinuousClock.Instant
     }
 
     private struct Avoidance {
@@ -75,9 +81,10 @@ package struct DispatchStateMachine: Sendable {
     private var chooser: ReplicaChooser
     private var loads: [ReplicaID: Load] = [:]
     private var avoided: [ReplicaID: Avoidance] = [:]
+    private var ceilings: [ReplicaID: Ceiling] = [:]
     /// Those that lost a replica, then the others.
-    private var returning: [Waiter] = []
-    private var waiting: [Waiter] = []
+    private var returning = WaiterQueue()
+    private var waiting = WaiterQueue()
     private var nextNumber: UInt64 = 0
     private var isDraining = false
     private var hasWoken = false
@@ -98,15 +105,15 @@ package struct DispatchStateMachine: Sendable {
 
     /// Place in the queue, from 1; nil for one that does not wait.
     package func position(of waiter: WaiterID) -> Int? {
-        if let index = returning.firstIndex(where: { $0.id == waiter }) { return index + 1 }
-        return waiting.firstIndex { $0.id == waiter }.map { returning.count + $0 + 1 }
+        returning.position(of: waiter) ?? waiting.position(of: waiter).map { returning.count + $0 }
     }
 
     /// When to call ``settle(now:)`` though nothing happened: a replica that is left alone may be tried again. Nil where nobody
     /// waits for that.
     package func nextCheck(after now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
         guard waitingCount > 0, let route else { return nil }
-        return route.replicas.compactMap { avoided[$0.id]?.until }.filter { $0 > now }.min()
+        let moments = route.replicas.flatMap { [avoided[$0.id]?.until, ceilings[$0.id]?.until] }
+        return moments.compactMap(\.self).filter { $0 > now }.min()
     }
 
     // MARK: Inputs
@@ -133,6 +140,7 @@ package struct DispatchStateMachine: Sendable {
         let ids = Set(route.replicas.map(\.id))
         for (id, load) in loads where load.requestCount == 0 && !ids.contains(id) { drop(id) }
         avoided = avoided.filter { ids.contains($0.key) }
+        ceilings = ceilings.filter { ids.contains($0.key) }
         return settle(now: now)
     }
 
@@ -150,11 +158,9 @@ package struct DispatchStateMachine: Sendable {
 
     /// A request gives up waiting. False where it did not wait any more.
     package mutating func leave(_ waiter: WaiterID) -> Bool {
-        let count = waitingCount
-        returning.removeAll { $0.id == waiter }
-        if waitingCount == count { waiting.removeAll { $0.id == waiter } }
+        let wasThere = returning.remove(waiter) || waiting.remove(waiter)
         if waitingCount == 0 { hasWoken = false }
-        return waitingCount < count
+        return wasThere
     }
 
     /// Part of what a request asked for is done.
@@ -176,6 +182,14 @@ package struct DispatchStateMachine: Sendable {
         avoided[id] = Avoidance(until: now + limits.avoidance * (1 << (count - 1)), count: count)
     }
 
+    /// A replica said that it is full: for ten seconds it gets no more than it has besides this request. One that has nothing
+    /// else is left alone instead, for it is others that fill it.
+    package mutating func fill(_ id: ReplicaID, now: ContinuousClock.Instant) {
+        let count = (loads[id]?.requestCount ?? 0) - 1
+        guard count > 0 else { return avoid(id, now: now) }
+        ceilings[id] = Ceiling(requestCount: count, until: now + .seconds(10))
+    }
+
     /// A replica has answered: earlier refusals are forgotten.
     package mutating func trust(_ id: ReplicaID) {
         if avoided[id] != nil { avoided[id] = nil }
@@ -186,18 +200,10 @@ package struct DispatchStateMachine: Sendable {
         guard waitingCount > 0 else { return [] }
         if let refusal { return refuseAll(refusal) }
         var settlements: [Settlement] = []
-        func serve(_ queue: inout [Waiter], _ machine: inout DispatchStateMachine) {
-            var count = 0
-            while count < queue.count, let replica = machine.take(queue[count].demand, now) {
-                settlements.append(Settlement(waiter: queue[count].id, result: .success(replica)))
-                count += 1
-            }
-            queue.removeFirst(count)
+        while let waiter = returning.first ?? waiting.first, let replica = take(waiter.demand, now) {
+            if returning.isEmpty { waiting.removeFirst() } else { returning.removeFirst() }
+            settlements.append(Settlement(waiter: waiter.id, result: .success(replica)))
         }
-        var (first, second) = (returning, waiting)
-        serve(&first, &self)
-        if first.isEmpty { serve(&second, &self) }
-        (returning, waiting) = (first, second)
         if waitingCount == 0 { hasWoken = false }
         return settlements
     }
@@ -224,7 +230,9 @@ package struct DispatchStateMachine: Sendable {
         guard let route else { return nil }
         let candidates = route.replicas.compactMap { replica -> ReplicaChooser.Candidate? in
             let load = loads[replica.id] ?? Load()
-            guard load.requestCount < limits.requestsPerReplica, (avoided[replica.id]?.until ?? now) <= now else {
+            var limit = limits.requestsPerReplica
+            if let ceiling = ceilings[replica.id], ceiling.until > now { limit = min(limit, ceiling.requestCount) }
+            guard load.requestCount < limit, (avoided[replica.id]?.until ?? now) <= now else {
                 return nil
             }
             return ReplicaChooser.Candidate(
@@ -237,8 +245,8 @@ package struct DispatchStateMachine: Sendable {
     }
 
     private mutating func refuseAll(_ refusal: Refusal) -> [Settlement] {
-        let all = returning + waiting
-        (returning, waiting) = ([], [])
+        let all = returning.all + waiting.all
+        (returning, waiting) = (WaiterQueue(), WaiterQueue())
         hasWoken = false
         return all.map { Settlement(waiter: $0.id, result: .failure(refusal)) }
     }
@@ -246,5 +254,37 @@ package struct DispatchStateMachine: Sendable {
     private mutating func drop(_ id: ReplicaID) {
         loads[id] = nil
         chooser.forget(id)
+    }
+}
+
+/// Those who wait, first come first. Taking the first one costs the same however many there are.
+private struct WaiterQueue: Sendable {
+    private var waiters: [DispatchStateMachine.Waiter] = []
+    /// Those before this place have gone.
+    private var head = 0
+
+    var count: Int { waiters.count - head }
+    var isEmpty: Bool { count == 0 }
+    var first: DispatchStateMachine.Waiter? { isEmpty ? nil : waiters[head] }
+    var all: ArraySlice<DispatchStateMachine.Waiter> { waiters[head...] }
+
+    mutating func append(_ waiter: DispatchStateMachine.Waiter) { waiters.append(waiter) }
+
+    mutating func removeFirst() {
+        head += 1
+        guard head * 2 > waiters.count else { return }
+        waiters.removeFirst(head)
+        head = 0
+    }
+
+    /// From 1.
+    func position(of id: DispatchStateMachine.WaiterID) -> Int? {
+        all.firstIndex { $0.id == id }.map { $0 - head + 1 }
+    }
+
+    mutating func remove(_ id: DispatchStateMachine.WaiterID) -> Bool {
+        guard let index = all.firstIndex(where: { $0.id == id }) else { return false }
+        waiters.remove(at: index)
+        return true
     }
 }

@@ -62,20 +62,18 @@ struct GatewayJob: Sendable {
             do throws(ReplicaFailure) {
                 let answer = try await send(to: lease, extra)
                 guard let reason = answer.refusalReason else {
-                    if case .whole = answer.body { lease.end(hasFailed: false) }
+                    if case .whole = answer.body { lease.end(.answered) }
                     return answer
                 }
                 refusal = answer
-                failure = .refused(reason)
+                failure = answer.status == 429 ? .full : .refused(reason)
             } catch {
                 failure = error
             }
             if failure == .cancelled {
                 throw GatewayError(.left, name, condition: nil, timeout: timeout)
             }
-            lease.end(hasFailed: true)
-            service.metrics.upstreamFailed(name, failure.label)
-            if refusal?.status != 429 { service.replicaFailed(lease.replica.id) }
+            service.lose(lease, name, failure)
             guard budget.allowsAnother(after: failure) else {
                 if let refusal { return refusal }
                 throw failure.error(name)
@@ -150,7 +148,7 @@ extension GatewayJob.Answer {
 extension ReplicaFailure {
     fileprivate func error(_ name: DeploymentName) -> GatewayError {
         switch self {
-        case .refused(let reason): .replicaRefused(name, reason)
+        case .refused, .full: .replicaRefused(name, reason)
         default: .replicaLost(name, reason)
         }
     }
@@ -169,7 +167,7 @@ struct TryBudget: Sendable {
     /// Whether it may be sent once more after this.
     mutating func allowsAnother(after failure: ReplicaFailure) -> Bool {
         switch failure {
-        case .refused:
+        case .refused, .full:
             refusalsLeft -= 1
             return refusalsLeft > 0
         case .broken:

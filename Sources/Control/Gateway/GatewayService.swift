@@ -39,6 +39,13 @@ struct GatewayService: Sendable {
         throw .unknownDeployment(name, near: NearNames.of(name, among: names), model: model)
     }
 
+    /// A replica did not answer: it gets no more for a while, and is told of where it may be at fault.
+    func lose(_ lease: ReplicaLease, _ name: DeploymentName, _ failure: ReplicaFailure) {
+        lease.end(failure == .full ? .full : .failed)
+        metrics.upstreamFailed(name, failure.label)
+        if failure != .full { replicaFailed(lease.replica.id) }
+    }
+
     /// What a replica of a deployment answers to a GET; nil where there is no replica or no answer within a few seconds. Nothing is
     /// woken, and nobody's turn is taken.
     func ask(_ route: DeploymentRoute, _ path: String) async -> HTTPReply? {

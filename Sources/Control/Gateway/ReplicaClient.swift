@@ -18,6 +18,8 @@ struct ReplicaCall: Sendable {
 enum ReplicaFailure: Error, Sendable, Equatable {
     /// It did not take the request: no connection, or it said so.
     case refused(String)
+    /// It has as many requests as it takes.
+    case full
     /// It took the request, or may have, and the connection ended.
     case broken(String)
     /// Its answer can't be passed on.
@@ -86,6 +88,7 @@ extension ReplicaFailure {
     var label: String {
         switch self {
         case .refused: "refused"
+        case .full: "full"
         case .broken: "broken"
         case .unusable: "unusable"
         case .cancelled: "cancelled"
@@ -95,6 +98,7 @@ extension ReplicaFailure {
     var reason: String {
         switch self {
         case .refused(let reason), .broken(let reason), .unusable(let reason): reason
+        case .full: "it is full"
         case .cancelled: "the client went"
         }
     }

@@ -28,6 +28,8 @@ struct StreamJournal: Sendable {
         case repeated
         /// The replica takes nothing more; another must carry on.
         case handOver
+        /// The replica did not take the request, as it has enough.
+        case full
         /// Nothing for the client.
         case comment
     }
@@ -48,6 +50,8 @@ struct StreamJournal: Sendable {
     /// Frames passed on that belong to no choice (usage), and how many of them the replica at hand has sent.
     private var tailCount = 0
     private var tailOfReplica = 0
+    /// Frames passed on of the replica at hand.
+    private var frameCountOfReplica = 0
     /// Whether a replica told tokens; one that does not can't be carried on.
     private var tellsTokens = false
 
@@ -60,7 +64,10 @@ struct StreamJournal: Sendable {
     var mayEnd: Bool { isOver || frameCount > 0 && !tellsTokens }
 
     /// Another replica begins where the last one stopped.
-    mutating func changeReplica() { tailOfReplica = 0 }
+    mutating func changeReplica() {
+        tailOfReplica = 0
+        frameCountOfReplica = 0
+    }
 
     /// Takes a frame.
     mutating func add(_ frame: EventFrame, _ bytes: UnsafeRawBufferPointer) -> Meaning {
@@ -81,6 +88,7 @@ struct StreamJournal: Sendable {
             take(entries)
             guard !frame.payload.isEmpty else { return .comment }
             frameCount += 1
+            frameCountOfReplica += 1
             return .content
         }
         let text = UnsafeRawBufferPointer(rebasing: bytes[data])
@@ -88,6 +96,7 @@ struct StreamJournal: Sendable {
         guard meaning == .content || meaning == .end else { return meaning }
         take(entries)
         frameCount += 1
+        frameCountOfReplica += 1
         if form == .native, !choices.isEmpty, choices.values.allSatisfy(\.isFinished) { isOver = true }
         if meaning == .end { isOver = true }
         if form == .openAI, id == nil, meaning == .content { identify(text) }
@@ -96,7 +105,9 @@ struct StreamJournal: Sendable {
 
     private mutating func meaning(of text: UnsafeRawBufferPointer, isOfChoice: Bool) -> Meaning {
         if text.starts(with: "{\"error\"".utf8) {
-            if isShuttingDown(text) { return .handOver }
+            let code = Self.errorCode(text)
+            if code == "shutting_down" { return .handOver }
+            if code == "overloaded", frameCountOfReplica == 0 { return .full }
             hasFailed = true
             return .end
         }
@@ -109,10 +120,10 @@ struct StreamJournal: Sendable {
         return isDone ? .end : .content
     }
 
-    private func isShuttingDown(_ text: UnsafeRawBufferPointer) -> Bool {
-        guard let value = try? JSONValue(parsing: text) else { return false }
-        return value["error_type"]?.stringValue == "shutting_down"
-            || value["error"]?["code"]?.stringValue == "shutting_down"
+    /// What kind of error it is, in the words of either kind of routes.
+    private static func errorCode(_ text: UnsafeRawBufferPointer) -> String? {
+        guard let value = try? JSONValue(parsing: text) else { return nil }
+        return value["error_type"]?.stringValue ?? value["error"]?["code"]?.stringValue
     }
 
     private mutating func take(_ entries: [Entry]) {

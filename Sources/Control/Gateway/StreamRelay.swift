@@ -18,7 +18,7 @@ struct StreamRelay: Sendable {
         /// The stream is over.
         case over
         /// Another replica must go on.
-        case lost(String)
+        case lost(ReplicaFailure)
         case failed(GatewayError)
     }
 
@@ -42,10 +42,10 @@ struct StreamRelay: Sendable {
                 switch try await pass(current, &state) {
                 case .over: return
                 case .failed(let error): throw error
-                case .lost(let reason):
+                case .lost(let failure):
                     let progress = state.journal.tokenCount + state.journal.frameCount
                     guard state.journal.canCarryOn, budget.allowsAnother(progress: progress) else {
-                        throw GatewayError.replicaLost(job.name, reason)
+                        throw GatewayError.replicaLost(job.name, failure.reason)
                     }
                     job.service.metrics.resumed(job.name)
                     state.journal.changeReplica()
@@ -134,22 +134,23 @@ struct StreamRelay: Sendable {
             } catch {
                 let failure = ReplicaFailure(error)
                 if failure == .cancelled { throw error }
-                lose(lease, failure.label)
-                return .lost(failure.reason)
+                job.service.lose(lease, job.name, failure)
+                return .lost(failure)
             }
             guard let chunk else {
-                lease.end(hasFailed: false)
+                lease.end(.answered)
                 if state.journal.mayEnd {
                     try await end(&state)
                     return .over
                 }
-                job.service.metrics.upstreamFailed(job.name, "incomplete")
-                return .lost("its answer ended before its end")
+                let failure = ReplicaFailure.broken("its answer ended before its end")
+                job.service.metrics.upstreamFailed(job.name, failure.label)
+                return .lost(failure)
             }
             splitter.append(chunk)
             if let stop = try await passFrames(&splitter, lease, &state) {
                 if case .over = stop {
-                    lease.end(hasFailed: false)
+                    lease.end(.answered)
                     try await end(&state)
                     // What follows is nothing but the end, as a rule; read, so that the connection can be used again.
                     while let rest = try? await chunks.next(), rest.readableBytes < 64 {}
@@ -169,12 +170,12 @@ struct StreamRelay: Sendable {
         do throws(EventFrameSplitter.TooLarge) {
             while stop == nil, let frame = try splitter.next() { stop = take(frame, &state, &output) }
         } catch {
-            lease.end(hasFailed: false)
+            lease.end(.answered)
             stop = .failed(.replicaLost(job.name, "an event of its stream has more than \(error.limit) bytes"))
         }
         note(state.journal.tokenCount - tokenCount, lease, &state)
         if output.readableBytes > 0 { try await state.writer.write(output) }
-        if case .lost? = stop { lose(lease, "draining") }
+        if case .lost(let failure)? = stop { job.service.lose(lease, job.name, failure) }
         return stop
     }
 
@@ -183,7 +184,8 @@ struct StreamRelay: Sendable {
             let parts = EventFrame(bytes)
             switch state.journal.add(parts, bytes) {
             case .comment, .repeated: return nil
-            case .handOver: return .lost("it is shutting down")
+            case .handOver: return .lost(.refused("it is shutting down"))
+            case .full: return .lost(.full)
             case .content:
                 append(parts, bytes, to: &output)
                 return nil
@@ -213,12 +215,6 @@ struct StreamRelay: Sendable {
         job.record.tokens(count)
         lease.progress(tokenCount: count + (state.isPromptDone ? 0 : job.promptTokenCount))
         state.isPromptDone = true
-    }
-
-    private func lose(_ lease: ReplicaLease, _ label: String) {
-        lease.end(hasFailed: true)
-        job.service.metrics.upstreamFailed(job.name, label)
-        job.service.replicaFailed(lease.replica.id)
     }
 }
 
