@@ -1,3 +1,4 @@
+import ArgumentParser
 import ControlAPI
 import Deployments
 import Glibc
@@ -91,10 +92,10 @@ import Testing
         let folder = try TemporaryFolder()
         folder.write("model.gguf", "x")
         let anchor = PathAnchor(folder: folder.path)
-        let config = JSONObject([
-            ("baseModel", "model.gguf"), ("preloadedAdapters", ["./a", "tone/1", "hf:o/n", "/abs"]),
-            ("other", "model.gguf"),
-        ])
+        let given: JSONValue = [
+            "baseModel": "model.gguf", "preloadedAdapters": ["./a", "tone/1", "hf:o/n", "/abs"], "other": "model.gguf",
+        ]
+        let config = try #require(given.objectValue)
         let anchored = anchor.anchored(config)
         #expect(anchored["baseModel"] == .string(folder.path + "/model.gguf"))
         #expect(anchored["preloadedAdapters"] == [.string(folder.path + "/a"), "tone/1", "hf:o/n", "/abs"])

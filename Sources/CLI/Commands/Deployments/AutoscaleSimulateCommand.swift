@@ -13,9 +13,9 @@ struct AutoscaleSimulateCommand: AsyncParsableCommand {
             trace is CSV (time_s,arrivals or time_s,concurrency) or one such JSON object a line.
 
             EXAMPLES:
-              pbctl autoscale simulate --synthetic spike --peak 20 --max 4 --threshold 8 --cooldown 2m
+              pbctl autoscale simulate --synthetic spike --peak 20 --threshold 8
               pbctl autoscale simulate --trace monday.csv --max 8 --svg monday.svg
-              pbctl autoscale simulate --synthetic diurnal --duration 24h --peak 5 -o csv > day.csv
+              pbctl autoscale simulate --synthetic diurnal --duration 24h -o csv > a.csv
             """)
 
     enum Course: String, ExpressibleByArgument, CaseIterable {

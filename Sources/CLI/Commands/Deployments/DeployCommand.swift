@@ -17,8 +17,8 @@ struct DeployCommand: AsyncParsableCommand {
 
             EXAMPLES:
               pbctl deploy demo --model ./model.gguf
-              pbctl deploy demo -m Qwen3-0.6B --adapter tone/1 --min 0 --max 4 --cooldown 10m --threshold 8
-              pbctl deploy demo -m model.gguf --set maxTotalTokens=4096 --set hfToken=@token.txt --no-wait
+              pbctl deploy demo -m Qwen3-0.6B --adapter tone/1 --max 4 --cooldown 10m
+              pbctl deploy demo -m model.gguf --set hfToken=@token.txt --no-wait
               pbctl deploy -f demo.yaml --dry-run -o yaml
             """)
 

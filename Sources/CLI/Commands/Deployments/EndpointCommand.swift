@@ -13,7 +13,7 @@ struct EndpointCommand: AsyncParsableCommand {
         discussion: """
             EXAMPLES:
               pbctl endpoint demo
-              OPENAI_BASE_URL=$(pbctl endpoint demo -o jsonpath='{.openai}') python3 app.py
+              curl "$(pbctl endpoint demo -o jsonpath='{.openai}')/models"
             """)
 
     @OptionGroup var deployment: DeploymentArgument

@@ -23,7 +23,7 @@ struct JSONPath: Sendable, Equatable {
     private let parts: [Part]
 
     init(_ template: String) throws(Malformed) {
-        var reader = Reader(template.contains("{") ? template : "{\(template)}")
+        var reader = Reader(template.contains("{") || template.isEmpty ? template : "{\(template)}")
         parts = try reader.parts(isInRange: false)
     }
 

@@ -8,6 +8,10 @@ struct ServerCommand: AsyncParsableCommand {
         discussion: """
             Commands that need this machine's server start it by themselves. It keeps what it knows in the state folder's
             server folder; replicas go on while it is away, and the next one takes them over.
+
+            EXAMPLES:
+              pbctl server status
+              pbctl server stop
             """,
         subcommands: [
             ServerStartCommand.self, ServerStatusCommand.self, ServerStopCommand.self, ServerRunCommand.self,
