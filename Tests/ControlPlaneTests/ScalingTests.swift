@@ -1,6 +1,8 @@
 import ControlAPI
 import ControlPlane
+import ControlStore
 import Deployments
+import ReplicaLaunchers
 import ServingJSON
 import Testing
 
@@ -63,7 +65,7 @@ import Testing
         world.gateway.set(name, queued: 1, at: world.clock.now())
         await world.reconciler.wake(name)
         try await world.reaches("chat", .ready)
-        #expect(try await world.service.view("chat").pinnedReplicas == nil)
+        try await world.eventually("unpinned") { try await world.service.view("chat").pinnedReplicas == nil }
         await world.end()
     }
 

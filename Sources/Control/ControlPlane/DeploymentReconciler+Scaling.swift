@@ -106,8 +106,13 @@ extension DeploymentReconciler {
 
     // MARK: Usage
 
-    /// Reads what replicas use and tells the history how many there are.
+    /// Reads what replicas use and tells the history how many there are. Looks also for what the launcher's news missed.
     func readUsages() async {
+        if entries.values.contains(where: { $0.liveCount > 0 }), let found = try? await launcher.list() {
+            for launched in found {
+                if case .ended = launched.state { await launcherChanged(launched.id) }
+            }
+        }
         let probe = probe
         var asked: [(String, ReplicaID, ReplicaEndpoint)] = []
         for (id, entry) in entries where scaling.contains(id) {

@@ -75,7 +75,10 @@ package actor DeploymentReconciler {
             idsByName[stored.spec.name] = stored.spec.id
         }
         try await adopt()
-        for id in entries.keys { touch(id) }
+        for (id, entry) in entries {
+            touch(id)
+            if entry.desiredReplicaCount != entry.spec.config.minReplicas { scaling.insert(id) }
+        }
         settle()
     }
 
@@ -115,6 +118,8 @@ package actor DeploymentReconciler {
         guard entries[spec.id] == nil else { return }
         entries[spec.id] = DeploymentEntry(spec, now: clock.now())
         idsByName[spec.name] = spec.id
+        // The first replica is more than some deployments need: the autoscaler gives it up after a while.
+        scaling.insert(spec.id)
         save(spec.id)
         touch(spec.id)
     }

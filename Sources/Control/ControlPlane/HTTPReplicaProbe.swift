@@ -29,10 +29,11 @@ package struct HTTPReplicaProbe: ReplicaProbing {
         }
         if status == 200 { return .healthy }
         guard let json = try? JSONValue(parsing: body) else { return .unreachable("health check gave status \(status)") }
-        if json["status"]?.stringValue == "loading" {
-            return .loading(percent: min(100, max(0, json["percent"]?.intValue ?? 0)))
+        switch json["status"]?.stringValue {
+        case "loading": return .loading(percent: min(100, max(0, json["percent"]?.intValue ?? 0)))
+        case "draining": return .draining
+        default: return .unreachable("health check gave status \(status)")
         }
-        return status == 503 ? .draining : .unreachable("health check gave status \(status)")
     }
 
     package func failureToAnswer(_ endpoint: ReplicaEndpoint) async -> String? {

@@ -13,8 +13,17 @@ package struct ControlServerConfiguration: Sendable {
     package var version: String
     /// Whose deployments these are, as Predibase's URLs name them.
     package var tenant: String
+    /// Where replicas run.
+    package var launcher: Launcher
     /// Longest that requests under way may take when the server is told to end.
     package var drainLimit: Duration
+
+    package enum Launcher: String, Sendable, Hashable, CaseIterable {
+        /// As processes of this machine.
+        case local
+        /// Nowhere: they are only pretended, for loads on the control plane itself.
+        case null
+    }
 
     package init(
         host: String = "127.0.0.1", port: Int = 7860, stateFolder: String, executable: String, apiKey: String? = nil,
@@ -27,6 +36,7 @@ package struct ControlServerConfiguration: Sendable {
         self.apiKey = apiKey
         self.version = version
         tenant = "default"
+        launcher = .local
         drainLimit = .seconds(30)
     }
 }

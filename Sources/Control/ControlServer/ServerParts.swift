@@ -84,10 +84,9 @@ final class ServerParts: Sendable {
             wake: { name in later.with { await $0.wake(name) } },
             replicaFailed: { id in later.with { await $0.replicaFailed(id) } },
             sample: { metrics.record($0) })
-        let launcher = try LocalLauncher(
-            folder: configuration.stateFolder + "/replicas", executable: configuration.executable, clock: clock)
+        let (launcher, probe) = try Self.launcher(configuration, client, clock)
         let reconciler = DeploymentReconciler(
-            store: store, launcher: launcher, probe: HTTPReplicaProbe(client: client), clock: clock,
+            store: store, launcher: launcher, probe: probe, clock: clock,
             logger: Self.logger, load: { gateway.load(of: $0) }, activity: { gateway.activeDeployments() },
             publish: { change in
                 switch change {
@@ -118,6 +117,18 @@ final class ServerParts: Sendable {
         try await reconciler.start()
     }
 
+    private static func launcher(
+        _ configuration: ControlServerConfiguration, _ client: HTTPClient, _ clock: any ControlClock
+    ) throws -> (any ReplicaLauncher, any ReplicaProbing) {
+        switch configuration.launcher {
+        case .null: return (NullLauncher(clock: clock), NullProbe())
+        case .local:
+            let launcher = try LocalLauncher(
+                folder: configuration.stateFolder + "/replicas", executable: configuration.executable, clock: clock)
+            return (launcher, HTTPReplicaProbe(client: client))
+        }
+    }
+
     /// The server listens; gives its address and lets commands find it.
     func listen(on port: Int) -> String {
         let url = address.set(port: port)
@@ -143,4 +154,11 @@ final class ServerParts: Sendable {
         let groups = [digits[0..<4], digits[4..<6], digits[6..<8], digits[8..<10], digits[10..<16]]
         return groups.map { $0.joined() }.joined(separator: "-")
     }
+}
+
+/// Says of pretended replicas that they are ready.
+private struct NullProbe: ReplicaProbing {
+    func health(_ endpoint: ReplicaEndpoint) async -> ReplicaHealth { .healthy }
+    func failureToAnswer(_ endpoint: ReplicaEndpoint) async -> String? { nil }
+    func usage(_ endpoint: ReplicaEndpoint) async -> ReplicaUsage? { nil }
 }

@@ -10,8 +10,8 @@ struct AutoscaleCommand: AsyncParsableCommand {
 
             EXAMPLES:
               pbctl autoscale demo --show
-              pbctl autoscale simulate --synthetic spike --peak 20 --max 4 --threshold 8 --cooldown 2m
+              pbctl autoscale simulate --synthetic spike --peak 20 --threshold 8
             """,
-        subcommands: [AutoscaleShowCommand.self, AutoscaleSimulateCommand.self],
+        subcommands: [AutoscaleShowCommand.self, AutoscaleSimulateCommand.self, AutoscalePlotCommand.self],
         defaultSubcommand: AutoscaleShowCommand.self)
 }

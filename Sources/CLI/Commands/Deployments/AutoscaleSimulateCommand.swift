@@ -49,7 +49,8 @@ struct AutoscaleSimulateCommand: AsyncParsableCommand {
     @Option(name: .customLong("max"), help: ArgumentHelp("Most replicas.", valueName: "count"))
     var maxReplicas = 4
 
-    @Option(help: ArgumentHelp("Requests that a replica handles at a time before another is started.", valueName: "count"))
+    @Option(
+        help: ArgumentHelp("Requests that a replica handles at a time before another is started.", valueName: "count"))
     var threshold = 4
 
     @Option(help: ArgumentHelp("Time without load before replicas are given up.", valueName: "duration"))
@@ -71,7 +72,9 @@ struct AutoscaleSimulateCommand: AsyncParsableCommand {
     var output = Format.text
 
     func validate() throws {
-        guard (trace == nil) != (synthetic == nil) else { throw ValidationError("give --trace FILE or --synthetic COURSE") }
+        guard (trace == nil) != (synthetic == nil) else {
+            throw ValidationError("give --trace FILE or --synthetic COURSE")
+        }
         guard ConfigRange.maxReplicas.contains(maxReplicas) else {
             throw ValidationError("--max \(maxReplicas): expected 1 to 1000")
         }

@@ -28,6 +28,9 @@ struct ServerRunCommand: AsyncParsableCommand {
     @Flag(help: ArgumentHelp("Without a terminal: what 'server start' uses.", visibility: .hidden))
     var background = false
 
+    @Flag(help: ArgumentHelp("Only pretend replicas, for loads on the control plane.", visibility: .hidden))
+    var pretendReplicas = false
+
     func run() async throws {
         try listen.checkKey()
         let local = try ServerOptions.localServer()
@@ -36,9 +39,10 @@ struct ServerRunCommand: AsyncParsableCommand {
         let before = local.record()?.url.flatMap(FreePort.port)
         let port =
             listen.port ?? FreePort.choose([before, FreePort.usual].compactMap { $0 }, host: listen.host)
-        let configuration = ControlServerConfiguration(
+        var configuration = ControlServerConfiguration(
             host: listen.host, port: port, stateFolder: local.folder, executable: ServerOptions.executable,
             apiKey: ServerOptions.apiKey, version: Version.number)
+        if pretendReplicas { configuration.launcher = .null }
         do {
             try await ControlServer(configuration: configuration).run { event in
                 try? TextOutput.error.writeLine("pbctl: \(Self.line(event))")
