@@ -79,8 +79,11 @@ final class ServerParts: Sendable {
         let clock = SteadyClock()
         let later = Later()
         let metrics = MetricsHistory(store: store, clock: clock)
+        var gatewayConfiguration = GatewayConfiguration()
+        // Where there is a key, the header holds it, and it is nothing for replicas and their hubs.
+        gatewayConfiguration.passesAuthorization = configuration.apiKey == nil
         let gateway = Gateway(
-            configuration: GatewayConfiguration(), clock: clock,
+            configuration: gatewayConfiguration, clock: clock,
             wake: { name in later.with { await $0.wake(name) } },
             replicaFailed: { id in later.with { await $0.replicaFailed(id) } },
             sample: { metrics.record($0) })
