@@ -14,8 +14,10 @@ import Testing
         #expect(WaitCondition.ready.verdict(on: view) == .met)
         view.replicas = [DeploymentFixtures.replica("a", "ready", isOutdated: true)]
         #expect(WaitCondition.ready.verdict(on: view) == .pending)
-        view.replicas = [DeploymentFixtures.replica("a", "exited", isOutdated: true)]
-        #expect(WaitCondition.ready.verdict(on: view) == .met)
+        for phase in ["draining", "exited"] {
+            view.replicas = [DeploymentFixtures.replica("a", phase, isOutdated: true)]
+            #expect(WaitCondition.ready.verdict(on: view) == .met)
+        }
         for status in [DeploymentStatus.pending, .initializing, .standby, .updating] {
             #expect(WaitCondition.ready.verdict(on: DeploymentFixtures.view(status)) == .pending)
         }

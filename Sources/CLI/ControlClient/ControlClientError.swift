@@ -36,7 +36,8 @@ package struct ControlClientError: Error, Hashable, CustomStringConvertible {
     package init(_ problem: APIProblem, status: Int) {
         code = .refused
         let faults = problem.faults.map { "\($0.field) \($0.value): \($0.expected)" }
-        let isSaid = faults.allSatisfy { problem.message.contains($0) }
+        // Servers of ours say the faults in the message, in words of their own.
+        let isSaid = problem.faults.allSatisfy { problem.message.contains($0.field) }
         message = isSaid ? problem.message : "\(problem.message): \(faults.joined(separator: "; "))"
         hint = problem.hint
         self.status = status

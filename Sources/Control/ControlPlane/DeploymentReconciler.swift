@@ -172,7 +172,11 @@ package actor DeploymentReconciler {
         if hasProgress { save(id) }
         tellGateway(id)
         setTimer(plan.nextCheck, of: id)
-        if !plan.actions.isEmpty { dirty.insert(id) }
+        guard !plan.actions.isEmpty else { return }
+        // Replicas came, began to drain or were forgotten, which the condition need not show.
+        entries[id]?.viewVersion += 1
+        viewers.changed(id)
+        dirty.insert(id)
     }
 
     private func take(_ condition: DeploymentCondition, of id: String) {

@@ -76,7 +76,8 @@ struct ChatCommand: AsyncParsableCommand {
         let completion = ChatCompletion(modelNames: { DeploymentNames.known() })
         let console = try script.map(scriptConsole) ?? .standard(history: history(), completion: completion)
         let loop = ChatLoop(
-            answerer: DeploymentAnswerer(target, adapter: adapter), settings: settings, system: system, console: console,
+            answerer: DeploymentAnswerer(target, adapter: adapter), settings: settings, system: system,
+            console: console,
             loadModel: { name in
                 let name = try DeploymentArgument.checked(name)
                 return DeploymentAnswerer(DeploymentTarget(client: target.client, name: name), adapter: nil)

@@ -1,6 +1,6 @@
-import ServingEngine
-import Deployments
 import ControlClient
+import Deployments
+import ServingEngine
 import ServingJSON
 import ServingTensors
 import Synchronization

@@ -73,7 +73,8 @@ enum WaitCondition: ExpressibleByArgument, Sendable, Equatable {
     private var isReplicasWanted: Bool { if case .replicas(let count) = self { count > 0 } else { false } }
 
     private func isMet(by view: DeploymentView) -> Bool {
-        let isUniform = !view.replicas.contains { $0.isOutdated && $0.phase != "exited" }
+        // What drains takes no requests any more.
+        let isUniform = !view.replicas.contains { $0.isOutdated && !["draining", "exited"].contains($0.phase) }
         return switch self {
         case .ready: view.status == .ready && isUniform
         case .standby: view.status == .standby

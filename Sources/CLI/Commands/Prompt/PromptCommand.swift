@@ -146,7 +146,8 @@ struct PromptCommand: AsyncParsableCommand {
         if raw {
             body["prompt"] = .string(prompt)
         } else {
-            body["messages"] = .array((system.map { [ChatMessage.system($0).json] } ?? []) + [ChatMessage.user(prompt).json])
+            body["messages"] = .array(
+                (system.map { [ChatMessage.system($0).json] } ?? []) + [ChatMessage.user(prompt).json])
         }
         let run = DeploymentPrompt(
             target: target, format: json ? .json : output, adapter: adapters.adapter, sampleCount: samples)

@@ -31,7 +31,8 @@ struct ManualSurroundings {
     private static let runningModels: Set<String> = ["prompt", "chat", "engine", "bench"]
     private static let talking: Set<String> = ["prompt", "chat"]
     private static let serverUsers: Set<String> = [
-        "deploy", "apply", "diff", "get", "status", "update", "scale", "autoscale", "start", "stop", "restart", "delete",
+        "deploy", "apply", "diff", "get", "status", "update", "scale", "autoscale", "start", "stop", "restart",
+        "delete",
         "rollout", "wait", "logs", "events", "metrics", "endpoint", "server", "prompt", "chat",
     ]
     private static let adapterUsers: Set<String> = ["adapters", "prompt", "chat", "engine"]
