@@ -14,9 +14,19 @@ struct ControlAnswer: Sendable {
         ControlAnswer(reply(value, status).response)
     }
 
-    /// An answer whose body is events, written as they come.
-    static func stream(_ write: @escaping @Sendable (inout EventWriter) async throws -> Void) -> ControlAnswer {
-        ControlAnswer(HTTPReply.events(HTTPFields(), write))
+    /// An answer whose body is events, written as they come. `write` ends when its task is cancelled.
+    static func stream(
+        _ streams: OpenStreams, _ presence: ClientPresence,
+        _ write: @escaping @Sendable (inout EventWriter) async throws -> Void
+    ) -> ControlAnswer {
+        ControlAnswer(
+            HTTPReply.events(HTTPFields()) { writer in
+                let first = writer
+                try await streams.run(presence) {
+                    var writer = first
+                    try await write(&writer)
+                }
+            })
     }
 
     /// An error with its status.

@@ -11,7 +11,7 @@ extension ControlRoutes {
     // MARK: Events
 
     /// Events, of one deployment (also one that is history, by its id) or of all; with `follow` those to come as they come.
-    func events(_ request: Request) async throws(ControlError) -> ControlAnswer {
+    func events(_ request: Request, _ presence: ClientPresence) async throws(ControlError) -> ControlAnswer {
         let id = try await request.query("deployment").asyncMap { name throws(ControlError) in
             try await service.view(name).uuid
         }
@@ -24,7 +24,7 @@ extension ControlRoutes {
         // First the stream, then the past, so that nothing falls between.
         let stream = store.eventStream()
         let past = try await read(id, after, limit)
-        return .stream { writer in
+        return .stream(streams, presence) { writer in
             var last = after
             for event in past {
                 last = max(last, event.number)
@@ -50,13 +50,13 @@ extension ControlRoutes {
     // MARK: Watching
 
     /// A deployment each time it changes, at most five times a second, until it is deleted.
-    func watch(_ name: String) async throws(ControlError) -> ControlAnswer {
+    func watch(_ name: String, _ presence: ClientPresence) async throws(ControlError) -> ControlAnswer {
         let id = try await service.view(name).uuid
         guard let (number, signs) = await reconciler.watch(id) else {
             throw ControlError(.notFound, "deployment \"\(name)\" is deleted")
         }
         let (routes, reconciler) = (self, reconciler)
-        return .stream { writer in
+        return .stream(streams, presence) { writer in
             do {
                 for await _ in signs {
                     guard let view = await reconciler.view(id: id) else { break }
@@ -77,7 +77,7 @@ extension ControlRoutes {
     // MARK: Logs
 
     /// What replicas wrote: of one, or of all that there are.
-    func logs(_ request: Request, _ name: String) async throws(ControlError) -> ControlAnswer {
+    func logs(_ request: Request, _ name: String, _ presence: ClientPresence) async throws(ControlError) -> ControlAnswer {
         let view = try await service.view(name)
         var options = LogOptions(
             tail: try request.count("tail", 0...1_000_000), follow: request.query("follow") == "true")
@@ -88,10 +88,10 @@ extension ControlRoutes {
             options.since = since
         }
         let ids = try await replicas(request.query("replica"), of: view)
-        var streams: [AsyncThrowingStream<LogLine, any Error>] = []
+        var logs: [AsyncThrowingStream<LogLine, any Error>] = []
         for id in ids {
             do throws(LauncherError) {
-                streams.append(try await launcher.logs(id, options))
+                logs.append(try await launcher.logs(id, options))
             } catch {
                 // One without a log yet is no reason to keep the others' back.
                 if error.code != .notFound || ids.count == 1, request.query("replica") != nil {
@@ -99,8 +99,8 @@ extension ControlRoutes {
                 }
             }
         }
-        let (all, follows) = (streams, options.follow)
-        return .stream { writer in
+        let (all, follows) = (logs, options.follow)
+        return .stream(streams, presence) { writer in
             if all.count == 1 || !follows {
                 for stream in all {
                     for try await line in stream { try await writer.write(Self.frame(line)) }

@@ -1,7 +1,7 @@
 import ControlAPI
 package import ControlStore
 package import Deployments
-import HTTPServing
+package import HTTPServing
 import HTTPTypes
 package import Hummingbird
 package import ReplicaLaunchers
@@ -17,6 +17,8 @@ package struct ControlRoutes: Sendable {
     let launcher: any ReplicaLauncher
     let clock: any ControlClock
     let server: ServerIdentity
+    /// Those that are being sent; to be closed when the server ends.
+    package let streams = OpenStreams()
     let bodies = RequestBodyReader(maxBytes: 1 << 20, maxDepth: 64)
 
     /// What the server says of itself, and how it is ended.
@@ -60,16 +62,19 @@ package struct ControlRoutes: Sendable {
     }
 
     /// Answers a request; nil where its path is not the control plane's.
-    package func respond(to request: Request) async -> Response? {
+    package func respond(to request: Request, context: ConnectionContext) async -> Response? {
+        let presence = await context.presence()
         let parts = request.uri.path.split(separator: "/").map { PercentEncoding.decoded($0) }
         do throws(ControlError) {
-            return try await answer(request, parts)?.response
+            return try await answer(request, parts, presence)?.response
         } catch {
             return ControlAnswer(error).response
         }
     }
 
-    private func answer(_ request: Request, _ parts: [String]) async throws(ControlError) -> ControlAnswer? {
+    private func answer(
+        _ request: Request, _ parts: [String], _ presence: ClientPresence
+    ) async throws(ControlError) -> ControlAnswer? {
         var parts = parts[...]
         // The old command line of Predibase has a gateway that ends in /v1.
         if parts.first == "v1", parts.count > 1, ["users", "llms"].contains(parts[parts.startIndex + 1]) {
@@ -82,12 +87,14 @@ package struct ControlRoutes: Sendable {
         case "v2" where parts.dropFirst().first == "deployments":
             return try await deployments(request, Array(parts.dropFirst(2)))
         case "api" where parts.dropFirst().first == "v1":
-            return try await own(request, Array(parts.dropFirst(2)))
+            return try await own(request, Array(parts.dropFirst(2)), presence)
         default: return nil
         }
     }
 
-    private func own(_ request: Request, _ parts: [String]) async throws(ControlError) -> ControlAnswer? {
+    private func own(
+        _ request: Request, _ parts: [String], _ presence: ClientPresence
+    ) async throws(ControlError) -> ControlAnswer? {
         switch parts.first {
         case "server" where parts.count == 1: return .json(.object(await serverView().json))
         case "server" where parts == ["server", "stop"]:
@@ -96,8 +103,8 @@ package struct ControlRoutes: Sendable {
             return .json(["stopping": true], status: 202)
         case "events" where parts.count == 1:
             try request.require(.get)
-            return try await events(request)
-        case "deployments" where parts.count == 3: return try await action(request, parts[1], parts[2])
+            return try await events(request, presence)
+        case "deployments" where parts.count == 3: return try await action(request, parts[1], parts[2], presence)
         default: return nil
         }
     }
@@ -149,7 +156,9 @@ package struct ControlRoutes: Sendable {
 
     // MARK: Own routes of a deployment
 
-    private func action(_ request: Request, _ name: String, _ verb: String) async throws(ControlError) -> ControlAnswer? {
+    private func action(
+        _ request: Request, _ name: String, _ verb: String, _ presence: ClientPresence
+    ) async throws(ControlError) -> ControlAnswer? {
         switch verb {
         case "start", "stop", "restart", "scale", "rollback":
             try request.require(.post)
@@ -160,10 +169,10 @@ package struct ControlRoutes: Sendable {
             return .json(["data": .array(revisions.map { .object($0.json) })])
         case "logs":
             try request.require(.get)
-            return try await logs(request, name)
+            return try await logs(request, name, presence)
         case "watch":
             try request.require(.get)
-            return try await watch(name)
+            return try await watch(name, presence)
         case "metrics":
             try request.require(.get)
             return try await metrics(request, name)

@@ -37,7 +37,7 @@ package struct ControlResponder: HTTPResponder {
             return Self.problem(
                 403, "forbidden", "requests from other web sites may not change deployments")
         }
-        if let response = await control.respond(to: request) { return response }
+        if let response = await control.respond(to: request, context: context) { return response }
         return Self.problem(404, "not_found", "\(request.method) \(path.prefix(200)): there is nothing here")
     }
 

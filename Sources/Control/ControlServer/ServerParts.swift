@@ -141,9 +141,10 @@ final class ServerParts: Sendable {
 
     func stop(replicasToo: Bool) { stopping.stop(replicasToo: replicasToo) }
 
-    /// Returns when the server was told to stop.
+    /// Returns when the server was told to stop; streams of news have ended then.
     func stopAsked() async {
-        for await _ in stopping.asked { return }
+        for await _ in stopping.asked { break }
+        responder.control.streams.close()
     }
 
     var endsReplicas: Bool { stopping.replicasToo }
