@@ -97,6 +97,9 @@ import Testing
         let name = try DeploymentName("demo")
         let busy = await failure { _ = try await client.deployment(name) }
         #expect(busy?.isRetryable == true && busy?.hint == "try again in 3 s" && busy?.message == "ending")
+        var owned = try #require(busy)
+        owned.problem?.code = "deployment_stopped"
+        #expect(!owned.isRetryable)
         let noJSON = await failure { try await client.checkHealth() }
         #expect(noJSON?.code == .badAnswer)
         let wrongType = await failure { _ = try await client.server() }

@@ -93,7 +93,8 @@ import Testing
 
     @Test func aServerThatFailsSaysWhyAtOnce() async throws {
         let folder = try Folder()
-        folder.write("pbctl", "#!/bin/sh\necho 'first line'\necho 'port 80: not permitted' >&2\nexit 1\n", mode: 0o755)
+        let script = "#!/bin/sh\necho 'pbctl: first line'\necho 'port 80: not permitted' >&2\nexit 1\n"
+        folder.write("pbctl", script, mode: 0o755)
         folder.write("server.log", "of an earlier run\n")
         let launch = LocalServer.Launch(executable: folder.path + "/pbctl", arguments: [], patience: .seconds(60))
         let error = await failure { () throws(ControlClientError) in
@@ -121,6 +122,21 @@ import Testing
         // Alive, but nothing answers there: the number is another process's by now.
         folder.write("server.lock", "\(getpid())\n1\nhttp://127.0.0.1:1\n")
         #expect(await server.running(apiKey: nil) == nil)
+    }
+
+    @Test func aServerThatNeitherAnswersNorEndsIsTold() async throws {
+        let folder = try Folder()
+        let server = LocalServer(folder: folder.path)
+        folder.write("server.lock", "\(getpid())\n1\nhttp://127.0.0.1:1\n")
+        #expect(!server.isHeld)
+        let holder = open(server.lockPath, O_RDWR | O_CLOEXEC)
+        defer { close(holder) }
+        #expect(flock(holder, LOCK_EX) == 0 && server.isHeld)
+        folder.write("pbctl", "#!/bin/sh\necho 'pbctl: another server runs'\nexit 1\n", mode: 0o755)
+        let launch = LocalServer.Launch(
+            executable: folder.path + "/pbctl", arguments: [], patience: .milliseconds(400))
+        let error = await failure { () throws(ControlClientError) in _ = try await server.startIfNeeded(launch) }
+        #expect(error?.message == "the server (pid \(getpid())) neither answers nor ends")
     }
 
     @Test func theAddressIsDecidedInOnePlace() {

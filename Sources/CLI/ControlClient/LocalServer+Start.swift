@@ -66,8 +66,15 @@ extension LocalServer {
     }
 
     private func failure(after launch: Launch, logStart: Int64, isAlive: Bool) -> ControlClientError {
-        let lines = logLines(from: logStart).joined(separator: " | ")
+        // Lines of the log begin as this command's own message will.
+        let texts = logLines(from: logStart).map { $0.hasPrefix("pbctl: ") ? String($0.dropFirst(7)) : $0 }
+        let lines = texts.joined(separator: " | ")
         let seconds = launch.patience.components.seconds
+        if !isAlive, isHeld, let record = record() {
+            return ControlClientError(
+                .notRunning, "the server (pid \(record.processID)) neither answers nor ends",
+                hint: "try again when it has ended, or end it with 'pbctl server stop'; its log is \(logPath)")
+        }
         let what = isAlive ? "the server did not answer within \(seconds) s of its start" : "the server did not start"
         return ControlClientError(
             .notRunning, lines.isEmpty ? what : "\(what): \(lines)", hint: "its log is \(logPath)")

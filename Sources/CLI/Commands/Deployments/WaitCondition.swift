@@ -59,7 +59,7 @@ enum WaitCondition: ExpressibleByArgument, Sendable, Equatable {
         case .errored where self != .stopped && self != .deleted:
             return .hopeless(
                 reason: view.statusMessage.isEmpty ? view.statusReason : "\(view.statusReason): \(view.statusMessage)",
-                hint: "'pbctl logs \(view.name)' has more; 'pbctl start \(view.name)' tries again")
+                hint: "'pbctl logs \(view.name)' has more")
         case .updating where view.statusReason == "RolloutStalled" && (self == .ready || self == .settled):
             return .hopeless(
                 reason: "\(view.statusReason): \(view.statusMessage)",

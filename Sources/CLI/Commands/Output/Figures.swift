@@ -32,7 +32,8 @@ enum Figures {
 
     /// The six figures of a deployment on two lines, with more on a third.
     static func lines(_ figures: FiguresView) -> [String] {
-        let requests = figures.requests.filter { $0.value > 0 }.sorted { $0.key < $1.key }.map { "\($0.value) \($0.key)" }
+        let counts = figures.requests.filter { $0.value > 0 }.sorted { $0.key < $1.key }
+        let requests = counts.map { "\($0.value) \($0.key)" }
         return [
             "\(rate(figures.requestsPerSecond)) requests/s · \(rate(figures.generatedTokensPerSecond)) tokens/s · "
                 + "\(rate(figures.replicas)) replicas · utilization \(percent(figures.utilization))",
