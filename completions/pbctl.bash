@@ -173,22 +173,867 @@ _pbctl() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    prompt|chat|tokenize|models|adapters|engine|bench|doctor|completions|version|help)
+    deploy|apply|diff|get|status|update|scale|autoscale|start|stop|restart|delete|rollout|wait|logs|events|metrics|endpoint|server|prompt|chat|tokenize|models|adapters|engine|bench|doctor|completions|version|help)
         # Offer subcommand argument completions
         "_pbctl_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'prompt chat tokenize models adapters engine bench doctor completions version help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'deploy apply diff get status update scale autoscale start stop restart delete rollout wait logs events metrics endpoint server prompt chat tokenize models adapters engine bench doctor completions version help' -- "${cur}"))
+        ;;
+    esac
+}
+
+_pbctl_deploy() {
+    repeating_flags=()
+    non_repeating_flags=(--dry-run --wait --no-wait --no-autostart --version -h --help)
+    repeating_options=(--adapter --set)
+    non_repeating_options=(--model -m --min --max --cooldown --threshold --description --file -f --timeout --output -o --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--model'|'-m')
+        __pbctl_add_completions -f
+        return
+        ;;
+    '--adapter')
+        __pbctl_add_completions -d
+        return
+        ;;
+    '--min')
+        return
+        ;;
+    '--max')
+        return
+        ;;
+    '--cooldown')
+        return
+        ;;
+    '--threshold')
+        return
+        ;;
+    '--set')
+        return
+        ;;
+    '--description')
+        return
+        ;;
+    '--file'|'-f')
+        __pbctl_add_completions -o plusdirs -fX '!*.@(yaml|yml|json)'
+        return
+        ;;
+    '--timeout')
+        return
+        ;;
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+}
+
+_pbctl_apply() {
+    repeating_flags=()
+    non_repeating_flags=(--dry-run --wait --no-wait --no-autostart --version -h --help)
+    repeating_options=(--file -f)
+    non_repeating_options=(--timeout --server)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--file'|'-f')
+        __pbctl_add_completions -o plusdirs -fX '!*.@(yaml|yml|json)'
+        return
+        ;;
+    '--timeout')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+}
+
+_pbctl_diff() {
+    repeating_flags=()
+    non_repeating_flags=(--no-autostart --version -h --help)
+    repeating_options=(--file -f)
+    non_repeating_options=(--server)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--file'|'-f')
+        __pbctl_add_completions -o plusdirs -fX '!*.@(yaml|yml|json)'
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+}
+
+_pbctl_get() {
+    repeating_flags=()
+    non_repeating_flags=(--deleted --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o --server)
+    __pbctl_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    *)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion get -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_status() {
+    repeating_flags=()
+    non_repeating_flags=(--watch -w --all -a --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion status -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_update() {
+    repeating_flags=()
+    non_repeating_flags=(--dry-run --wait --no-wait --no-autostart --version -h --help)
+    repeating_options=(--adapter --set)
+    non_repeating_options=(--min --max --cooldown --threshold --description --timeout --output -o --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--adapter')
+        __pbctl_add_completions -d
+        return
+        ;;
+    '--min')
+        return
+        ;;
+    '--max')
+        return
+        ;;
+    '--cooldown')
+        return
+        ;;
+    '--threshold')
+        return
+        ;;
+    '--set')
+        return
+        ;;
+    '--description')
+        return
+        ;;
+    '--timeout')
+        return
+        ;;
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion update -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_scale() {
+    repeating_flags=()
+    non_repeating_flags=(--auto --wait --no-wait --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--min --max --threshold --cooldown --timeout --output -o --server)
+    __pbctl_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--min')
+        return
+        ;;
+    '--max')
+        return
+        ;;
+    '--threshold')
+        return
+        ;;
+    '--cooldown')
+        return
+        ;;
+    '--timeout')
+        return
+        ;;
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    *)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion scale -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_autoscale() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    show|simulate|plot)
+        # Offer subcommand argument completions
+        "_pbctl_autoscale_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'show simulate plot' -- "${cur}"))
+        ;;
+    esac
+}
+
+_pbctl_autoscale_show() {
+    repeating_flags=()
+    non_repeating_flags=(--show --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion autoscale show -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_autoscale_simulate() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--trace --synthetic --duration --peak --seed --min --max --threshold --cooldown --request-time --slots --startup --svg --output -o)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--trace')
+        __pbctl_add_completions -f
+        return
+        ;;
+    '--synthetic')
+        __pbctl_add_completions -W 'ramp'$'\n''spike'$'\n''diurnal'$'\n''poisson'
+        return
+        ;;
+    '--duration')
+        return
+        ;;
+    '--peak')
+        return
+        ;;
+    '--seed')
+        return
+        ;;
+    '--min')
+        return
+        ;;
+    '--max')
+        return
+        ;;
+    '--threshold')
+        return
+        ;;
+    '--cooldown')
+        return
+        ;;
+    '--request-time')
+        return
+        ;;
+    '--slots')
+        return
+        ;;
+    '--startup')
+        return
+        ;;
+    '--svg')
+        __pbctl_add_completions -o plusdirs -fX '!*.@(svg)'
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'$'\n''csv'
+        return
+        ;;
+    esac
+}
+
+_pbctl_autoscale_plot() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--svg)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--svg')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -o plusdirs -fX '!*.@(csv)'
+        return
+        ;;
+    esac
+}
+
+_pbctl_start() {
+    repeating_flags=()
+    non_repeating_flags=(--wait --no-wait --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--timeout --output -o --server)
+    __pbctl_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--timeout')
+        return
+        ;;
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    *)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion start -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_stop() {
+    repeating_flags=()
+    non_repeating_flags=(--all --yes -y --wait --no-wait --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--timeout --output -o --server)
+    __pbctl_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--timeout')
+        return
+        ;;
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    *)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion stop -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_restart() {
+    repeating_flags=()
+    non_repeating_flags=(--wait --no-wait --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--timeout --output -o --server)
+    __pbctl_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--timeout')
+        return
+        ;;
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    *)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion restart -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_delete() {
+    repeating_flags=()
+    non_repeating_flags=(--yes -y --wait --no-wait --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--timeout --output -o --server)
+    __pbctl_offer_flags_options -1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--timeout')
+        return
+        ;;
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    *)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion delete -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_rollout() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    history|status|undo)
+        # Offer subcommand argument completions
+        "_pbctl_rollout_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'history status undo' -- "${cur}"))
+        ;;
+    esac
+}
+
+_pbctl_rollout_history() {
+    repeating_flags=()
+    non_repeating_flags=(--no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion rollout history -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_rollout_status() {
+    repeating_flags=()
+    non_repeating_flags=(--no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--timeout --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--timeout')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion rollout status -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_rollout_undo() {
+    repeating_flags=()
+    non_repeating_flags=(--wait --no-wait --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--to-revision --timeout --output -o --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--to-revision')
+        return
+        ;;
+    '--timeout')
+        return
+        ;;
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion rollout undo -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_wait() {
+    repeating_flags=()
+    non_repeating_flags=(--no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--for --timeout --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--for')
+        return
+        ;;
+    '--timeout')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion wait -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_logs() {
+    repeating_flags=()
+    non_repeating_flags=(--follow -f --timestamps --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--replica --tail --since --output -o --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--replica')
+        return
+        ;;
+    '--tail')
+        return
+        ;;
+    '--since')
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion logs -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_events() {
+    repeating_flags=()
+    non_repeating_flags=(--follow -f --no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--tail --output -o --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--tail')
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion events -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_metrics() {
+    repeating_flags=()
+    non_repeating_flags=(--no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--since --step --adapter --output -o --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--since')
+        return
+        ;;
+    '--step')
+        return
+        ;;
+    '--adapter')
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'table'$'\n''csv'$'\n''json'
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion metrics -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_endpoint() {
+    repeating_flags=()
+    non_repeating_flags=(--no-autostart --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o --server)
+    __pbctl_offer_flags_options 1
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion endpoint -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
+}
+
+_pbctl_server() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    start|status|stop|run)
+        # Offer subcommand argument completions
+        "_pbctl_server_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'start status stop run' -- "${cur}"))
+        ;;
+    esac
+}
+
+_pbctl_server_start() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--host --port -p --timeout)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--host')
+        return
+        ;;
+    '--port'|'-p')
+        return
+        ;;
+    '--timeout')
+        return
+        ;;
+    esac
+}
+
+_pbctl_server_status() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--output -o --server)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+}
+
+_pbctl_server_stop() {
+    repeating_flags=()
+    non_repeating_flags=(--replicas --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--timeout --server)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--timeout')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    esac
+}
+
+_pbctl_server_run() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--host --port -p)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--host')
+        return
+        ;;
+    '--port'|'-p')
+        return
         ;;
     esac
 }
 
 _pbctl_prompt() {
     repeating_flags=()
-    non_repeating_flags=(--local --float32 --lorax-compat --ignore-eos --raw --special-tokens --json --stats --version -h --help)
+    non_repeating_flags=(--local --no-prefix-cache --float32 --no-autostart --lorax-compat --ignore-eos --raw --special-tokens --json --stats --version -h --help)
     repeating_options=(--logit-bias --stop --stop-token)
-    non_repeating_options=(--model -m --device --threads --context --kv-memory --adapter -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --file -f --system -s --batch --samples --logprobs --output -o)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --server --deployment --adapter -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --file -f --system -s --batch --samples --logprobs --output -o)
     __pbctl_offer_flags_options -1
 
     # Offer option value completions
@@ -207,6 +1052,16 @@ _pbctl_prompt() {
         return
         ;;
     '--kv-memory')
+        return
+        ;;
+    '--max-batched-tokens')
+        return
+        ;;
+    '--server')
+        return
+        ;;
+    '--deployment')
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion prompt -- --deployment "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
         return
         ;;
     '--adapter')
@@ -274,14 +1129,22 @@ _pbctl_prompt() {
         return
         ;;
     esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    *)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion prompt -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
+        return
+        ;;
+    esac
 }
 
 _pbctl_chat() {
     repeating_flags=()
-    non_repeating_flags=(--local --float32 --lorax-compat --ignore-eos --stats --version -h --help)
+    non_repeating_flags=(--local --no-prefix-cache --float32 --no-autostart --lorax-compat --ignore-eos --stats --version -h --help)
     repeating_options=(--logit-bias --stop --stop-token)
-    non_repeating_options=(--model -m --device --threads --context --kv-memory --adapter -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --system -s --script)
-    __pbctl_offer_flags_options 0
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --server --adapter -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --system -s --script)
+    __pbctl_offer_flags_options 1
 
     # Offer option value completions
     case "${prev}" in
@@ -299,6 +1162,12 @@ _pbctl_chat() {
         return
         ;;
     '--kv-memory')
+        return
+        ;;
+    '--max-batched-tokens')
+        return
+        ;;
+    '--server')
         return
         ;;
     '--adapter')
@@ -349,6 +1218,14 @@ _pbctl_chat() {
         ;;
     '--script')
         __pbctl_add_completions -f
+        return
+        ;;
+    esac
+
+    # Offer positional completions
+    case "${positional_number}" in
+    1)
+        __pbctl_add_completions -W "$(__pbctl_custom_complete ---completion chat -- positional@0 "${COMP_CWORD}" "$(__pbctl_cursor_index_in_current_word)")"
         return
         ;;
     esac
@@ -668,9 +1545,9 @@ _pbctl_engine() {
 
 _pbctl_engine_serve() {
     repeating_flags=()
-    non_repeating_flags=(--local --float32 --lorax-compat --version -h --help)
+    non_repeating_flags=(--local --no-prefix-cache --float32 --lorax-compat --version -h --help)
     repeating_options=(--preloaded-adapter-ids)
-    non_repeating_options=(--model -m --device --threads --context --kv-memory --adapter-root --adapter-source --adapter-memory --merge-adapter --host --port -p --api-key --served-model-name --max-concurrent-requests --max-batch-size --max-body-size)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --adapter-root --adapter-source --adapter-memory --merge-adapter --host --port -p --api-key --served-model-name --max-concurrent-requests --max-batch-size --max-body-size --ready-file)
     __pbctl_offer_flags_options 0
 
     # Offer option value completions
@@ -689,6 +1566,9 @@ _pbctl_engine_serve() {
         return
         ;;
     '--kv-memory')
+        return
+        ;;
+    '--max-batched-tokens')
         return
         ;;
     '--adapter-root')
@@ -730,14 +1610,18 @@ _pbctl_engine_serve() {
     '--max-body-size')
         return
         ;;
+    '--ready-file')
+        __pbctl_add_completions -f
+        return
+        ;;
     esac
 }
 
 _pbctl_engine_logprobs() {
     repeating_flags=()
-    non_repeating_flags=(--local --float32 --lorax-compat --version -h --help)
+    non_repeating_flags=(--local --no-prefix-cache --float32 --lorax-compat --version -h --help)
     repeating_options=()
-    non_repeating_options=(--model -m --device --threads --context --kv-memory --adapter --top)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --adapter --top)
     __pbctl_offer_flags_options 0
 
     # Offer option value completions
@@ -756,6 +1640,9 @@ _pbctl_engine_logprobs() {
         return
         ;;
     '--kv-memory')
+        return
+        ;;
+    '--max-batched-tokens')
         return
         ;;
     '--adapter')
@@ -816,9 +1703,9 @@ _pbctl_bench() {
 
 _pbctl_bench_engine() {
     repeating_flags=()
-    non_repeating_flags=(--local --float32 --version -h --help)
+    non_repeating_flags=(--local --no-prefix-cache --float32 --version -h --help)
     repeating_options=()
-    non_repeating_options=(--model -m --device --threads --context --kv-memory --prompt-tokens --output-tokens --streams --repeats --output -o)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --prompt-tokens --output-tokens --streams --repeats --output -o)
     __pbctl_offer_flags_options 0
 
     # Offer option value completions
@@ -837,6 +1724,9 @@ _pbctl_bench_engine() {
         return
         ;;
     '--kv-memory')
+        return
+        ;;
+    '--max-batched-tokens')
         return
         ;;
     '--prompt-tokens')
