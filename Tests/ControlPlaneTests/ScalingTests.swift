@@ -78,7 +78,8 @@ import Testing
         world.gateway.set(name, queued: 1, at: world.clock.now())
         await world.reconciler.wake(name)
         try await world.settle()
-        #expect(world.launcher.list().isEmpty)
+        try await world.eventually("no replica is left") { world.launcher.list().isEmpty }
+        #expect(world.world.launchCount == 1)
         try await world.restart()
         #expect(try await world.service.view("chat").status == .stopped)
         _ = try await world.service.start("chat")

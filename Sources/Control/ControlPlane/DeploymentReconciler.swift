@@ -184,7 +184,10 @@ package actor DeploymentReconciler {
         entries[id]?.condition = condition
         entries[id]?.viewVersion += 1
         viewers.changed(id)
-        guard old.status != condition.status || old.reason != condition.reason else { return }
+        // That it is deleted is told when it is filed away.
+        guard old.status != condition.status || old.reason != condition.reason, condition.status != .deleted else {
+            return
+        }
         let isBad = condition.status == .errored || ["CrashLoop", "RolloutStalled"].contains(condition.reason)
         note(
             id, isBad ? .warning : .normal, condition.reason, condition.message,
