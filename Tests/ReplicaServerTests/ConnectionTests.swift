@@ -46,7 +46,8 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
         let model = ScriptedModel(waits: true)
         try await withLiveServer(model) { port, service in
             let client = TestClient(
-                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+                host: "localhost", port: port, configuration: patient,
+                eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             client.connect()
             try await client.executeAndDontWaitForResponse(post(path, body))
             await model.waitForRunning(body.contains("[") ? 2 : 1)
@@ -62,7 +63,8 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
         let model = ScriptedModel()
         try await withLiveServer(model) { port, service in
             let client = TestClient(
-                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+                host: "localhost", port: port, configuration: patient,
+                eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             client.connect()
             try await client.executeAndDontWaitForResponse(
                 post(path, #"{"inputs":"a","parameters":{"adapter_id":"slow"}}"#))
@@ -78,9 +80,11 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
         let model = ScriptedModel(waits: true)
         try await withLiveServer(model, configure: { $0.maxConcurrentRequests = 1 }) { port, _ in
             let first = TestClient(
-                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+                host: "localhost", port: port, configuration: patient,
+                eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             let second = TestClient(
-                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+                host: "localhost", port: port, configuration: patient,
+                eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             first.connect()
             second.connect()
             try await withThrowingTaskGroup(of: TestClient.Response.self) { group in
@@ -101,9 +105,11 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
         let model = ScriptedModel(waits: true)
         try await withLiveServer(model) { port, service in
             let first = TestClient(
-                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+                host: "localhost", port: port, configuration: patient,
+                eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             let second = TestClient(
-                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+                host: "localhost", port: port, configuration: patient,
+                eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             first.connect()
             second.connect()
             try await withThrowingTaskGroup(of: TestClient.Response.self) { group in
@@ -126,7 +132,8 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
     func keepAlive() async throws {
         try await withLiveServer(ScriptedModel()) { port, _ in
             let client = TestClient(
-                host: "localhost", port: port, eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
+                host: "localhost", port: port, configuration: patient,
+                eventLoopGroupProvider: .shared(MultiThreadedEventLoopGroup.singleton))
             client.connect()
             for path in ["/generate", "/generate_stream", "/generate"] {
                 #expect(try await client.execute(post(path, #"{"inputs":"a"}"#)).status == .ok)
@@ -135,3 +142,6 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
         }
     }
 }
+
+/// A machine that builds and tests at the same time may take its time to answer.
+private let patient = TestClient.Configuration(timeout: .seconds(120))
