@@ -33,7 +33,7 @@ struct CompletionCall: Sendable {
         var body = body
         body["stream"] = true
         body["stream_options"] = ["include_usage": true]
-        let reception = Mutex(Reception(name: target.name.text))
+        let reception = Mutex(CompletionReception(name: target.name.text))
         let tellsProgress = TextOutput.error.isTerminal
         defer { reception.withLock { $0.line.clear() } }
         try await target.client.post(
@@ -49,7 +49,7 @@ struct CompletionCall: Sendable {
 }
 
 /// What has come of an answer.
-private struct Reception {
+struct CompletionReception {
     let name: String
     var line = StatusLine(isVerbose: false)
     private var result = CompletionCall.Result()
