@@ -92,11 +92,11 @@ extension LocalServer {
         }
     }
 
-    /// Waits until a process is gone.
+    /// Waits until a server's process is gone, or has let go of the state: who started it may be slow to notice its end.
     /// - Returns: whether it is.
     package func waitForEnd(of processID: Int32, within patience: Duration) async throws(ControlClientError) -> Bool {
         let deadline = ContinuousClock.now + patience
-        while kill(processID, 0) == 0 || errno == EPERM {
+        while isHeld, kill(processID, 0) == 0 || errno == EPERM {
             guard ContinuousClock.now < deadline else { return false }
             try await Self.pause()
         }

@@ -50,8 +50,15 @@ struct ServerRunCommand: AsyncParsableCommand {
         } catch is CancellationError {
             throw CancellationError()
         } catch {
-            throw CommandFailure("\(error)")
+            throw Self.failure("\(error)")
         }
+    }
+
+    /// An error for the user. Commands that mend the state follow some, a line each, to be pasted as they are.
+    private static func failure(_ message: String) -> any Error {
+        guard message.contains("\n") else { return CommandFailure(message) }
+        try? TextOutput.error.writeLine("pbctl: \(message)")
+        return ExitCode(ExitStatus.failed)
     }
 
     /// A server in the background holds no folder of the user's, and outlives the terminal.
