@@ -100,7 +100,7 @@ def percentile(values, share):
 
 def latency():
     server = Server()
-    server.deploy("tiny", TINY, minReplicas=1)
+    server.deploy("tiny", TINY, minReplicas=1, maxTotalTokens=256)
     replica = server.wait("tiny", lambda v: v["status"] == "ready")["replicas"][0]["endpoint"]
     direct = http.client.HTTPConnection(replica, timeout=30)
     through = http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)
@@ -142,7 +142,7 @@ def rate(port, path, clients, seconds):
 
 def throughput():
     server = Server()
-    server.deploy("tiny", TINY, minReplicas=1)
+    server.deploy("tiny", TINY, minReplicas=1, maxTotalTokens=256)
     replica = int(server.wait("tiny", lambda v: v["status"] == "ready")["replicas"][0]["endpoint"].rsplit(":", 1)[1])
     direct, through = [], []
     for _ in range(ROUNDS):
@@ -205,8 +205,13 @@ def memory():
         resting = sum(view["status"] == "standby" for view in views)
         if resting == count:
             break
-        time.sleep(1)
-    time.sleep(5)
+        time.sleep(5)
+    while time.time() < end:
+        # What happened is still being written.
+        before_rest = server.cpu()
+        time.sleep(2)
+        if server.cpu() - before_rest < 0.05:
+            break
     cpu, at = server.cpu(), time.time()
     time.sleep(10)
     used = (server.cpu() - cpu) / (time.time() - at)

@@ -191,8 +191,10 @@ extension DeploymentReconciler {
             }
             guard !Task.isCancelled else { return }
             take(health, isAnswering, unansweredCount: unansweredCount, replica, of: id)
-            let isReady = entries[id]?.replicas[replica]?.isReady == true
-            try? await Task.sleep(for: isReady ? options.readyProbeInterval : options.startingProbeInterval)
+            let now = entries[id]?.replicas[replica]
+            // What is loaded and gives no token won't in the next instant either.
+            let isSettled = now?.isReady == true || now?.refusal != nil
+            try? await Task.sleep(for: isSettled ? options.readyProbeInterval : options.startingProbeInterval)
         }
     }
 
@@ -203,8 +205,15 @@ extension DeploymentReconciler {
         }
     }
 
+    /// It says that it is healthy and gives no token: told once, for it is asked again and again.
     private func couldNotAnswer(_ replica: ReplicaID, of id: String, _ failure: String) {
-        logger.warning("Replica gives no token", metadata: ["replica": "\(replica)", "why": "\(failure)"])
+        guard let tracked = entries[id]?.replicas[replica], !tracked.isEnded, tracked.refusal != failure else { return }
+        entries[id]?.replicas[replica]?.refusal = failure
+        entries[id]?.viewVersion += 1
+        viewers.changed(id)
+        note(
+            id, .warning, "ReplicaGivesNoToken", "\(replica) is loaded and gives no token: \(failure)",
+            replicaData(replica))
     }
 
     private func take(

@@ -98,6 +98,7 @@ extension ReplicaView {
         case .queued(let reason): message = reason
         case .loading(let percent): self.percent = percent
         case .exited(let exit): message = exit.sentence
+        case .starting: message = replica.refusal ?? ""
         default: break
         }
     }

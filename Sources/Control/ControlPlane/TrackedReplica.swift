@@ -13,6 +13,8 @@ struct TrackedReplica: Sendable {
     var processID: Int32?
     /// Whether it was told to end, by us or by an earlier control plane.
     var isStopping = false
+    /// Why it gave no token when it was asked for one.
+    var refusal: String?
     var usage: (cpuSeconds: Double, at: Timestamp)?
     /// Share of the machine (CPU) or of the GPU in the last few seconds, 0 to 1.
     var utilization: Double?
