@@ -20,17 +20,18 @@ extension DeploymentTests {
                 let expected = try fixture.web.start(
                     "POST", "http://\(endpoint)/generate_stream", Self.longText
                 ).end().output
-                // One client through the gateway, one of a replica itself; both in the middle of it when the server dies.
+                // One client through the gateway, one of a replica itself; neither is through when the server dies.
                 let proxied = try fixture.web.start("POST", "/deployments/d/generate_stream", Self.longText)
-                let direct = try fixture.web.start("POST", "http://\(endpoint)/generate_stream", Self.longText)
-                try #require(proxied.reachesFrames(2) && direct.reachesFrames(2))
+                try #require(proxied.reachesFrames(2))
                 for id in before.readyProcesses { kill(id, SIGSTOP) }
-                try #require(proxied.isRunning && direct.isRunning, "a stream was over before the server could die")
+                let isUnderWay = try fixture.state("d").replicas.contains { $0.requestCount > 0 }
+                try #require(isUnderWay, "the stream was over before the server could die")
+                let direct = try fixture.web.start("POST", "http://\(endpoint)/generate_stream", Self.longText)
                 try fixture.endServer(by: SIGKILL)
                 for id in before.readyProcesses { kill(id, SIGCONT) }
                 // What went through the server is cut off, and the client is told by the connection.
                 let cut = try proxied.end()
-                #expect(cut.status == 18, "curl's status for an answer that ends too early")
+                #expect([18, 56].contains(cut.status), "curl's statuses for an answer that ends too early")
                 #expect(try direct.end().output == expected)
                 #expect(fixture.processes.replicas == before.readyProcesses)
 
@@ -76,14 +77,14 @@ extension DeploymentTests {
             try DeploymentFixture.run { fixture in
                 try fixture.deploy("d")
                 let replicas = fixture.processes.replicas
-                let stream = try fixture.web.start("POST", "/deployments/d/generate_stream", Self.longText)
                 // Those who only look are no reason to stay.
                 let watcher = try fixture.start(["status", "d", "--watch"])
                 let follower = try fixture.start(["events", "--follow"])
-                try #require(stream.reachesFrames(5))
                 try fixture.until("they have something to show") {
                     watcher.outputText.contains("d") && follower.outputText.contains("Created")
                 }
+                let stream = try fixture.web.start("POST", "/deployments/d/generate_stream", Self.longText)
+                try #require(stream.reachesFrames(5))
                 try fixture.endServer(by: SIGTERM)
                 let end = try stream.end()
                 #expect(end.status == 0 && end.output.contains("generated_text\":\""))

@@ -1,6 +1,7 @@
 import Foundation
 
-/// A random model of half a megabyte that loads in an instant and writes nonsense, always the same for the same request.
+/// A random model of half a megabyte that loads in an instant and writes nonsense, always the same for the same request and
+/// always as long as was asked for: it knows no token that ends a text.
 ///
 /// The model is that of `Tests/Fixtures/models/llama`; its tokenizer is the part of a fixture's that fits 320 tokens.
 enum TinyModel {
@@ -14,13 +15,14 @@ enum TinyModel {
     static func make(in folder: String) throws {
         let files = FileManager.default
         try files.createDirectory(atPath: folder, withIntermediateDirectories: true)
-        for name in ["config.json", "model.safetensors"] {
-            try files.copyItem(
-                atPath: fixtures.appendingPathComponent("models/llama/\(name)").path, toPath: "\(folder)/\(name)")
-        }
-        let full = try Data(contentsOf: fixtures.appendingPathComponent("tokenizers/smollm.json"))
-        guard var tokenizer = try JSONSerialization.jsonObject(with: full) as? [String: Any],
-            var model = tokenizer["model"] as? [String: Any], let vocabulary = model["vocab"] as? [String: Int],
+        let source = fixtures.appendingPathComponent("models/llama")
+        try files.copyItem(
+            atPath: source.appendingPathComponent("model.safetensors").path, toPath: "\(folder)/model.safetensors")
+        var config = try object(source.appendingPathComponent("config.json"))
+        config["eos_token_id"] = nil
+        try write(config, to: "\(folder)/config.json")
+        var tokenizer = try object(fixtures.appendingPathComponent("tokenizers/smollm.json"))
+        guard var model = tokenizer["model"] as? [String: Any], let vocabulary = model["vocab"] as? [String: Int],
             let merges = model["merges"] as? [[String]]
         else { throw BackgroundProcess.Failure(description: "the tokenizer fixture has another form") }
         let kept = vocabulary.filter { $0.value < vocabularySize }
@@ -28,11 +30,12 @@ enum TinyModel {
         model["merges"] = merges.filter { kept[$0.joined()] != nil }
         tokenizer["model"] = model
         try write(tokenizer, to: "\(folder)/tokenizer.json")
-        try write(
-            [
-                "eos_token": "<|im_end|>",
-                "chat_template": "{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}",
-            ], to: "\(folder)/tokenizer_config.json")
+        let template = "{% for m in messages %}{{ m.role }}: {{ m.content }}\\n{% endfor %}"
+        try write(["chat_template": template], to: "\(folder)/tokenizer_config.json")
+    }
+
+    private static func object(_ file: URL) throws -> [String: Any] {
+        try JSONSerialization.jsonObject(with: Data(contentsOf: file)) as? [String: Any] ?? [:]
     }
 
     private static func write(_ value: [String: Any], to path: String) throws {
