@@ -104,7 +104,8 @@ final class TestWorld {
     private let nextID = Mutex(0)
 
     init(
-        folder: String? = nil, world: NullWorld = NullWorld(), script: @escaping NullLauncher.Script = { _, _ in .ready }
+        folder: String? = nil, world: NullWorld = NullWorld(),
+        script: @escaping NullLauncher.Script = { _, _ in .ready }
     ) async throws {
         let folder = folder ?? NSTemporaryDirectory() + "/pbctl-control-\(UUID().uuidString)"
         self.folder = folder

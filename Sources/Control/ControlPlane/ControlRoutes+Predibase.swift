@@ -37,10 +37,15 @@ extension ControlRoutes {
         } catch {
             throw ControlError(error)
         }
-        let asked: Set<String> = ["Created", "Updated", "RolledBack", "Started", "Restarted", "Scaled", "LimitsChanged"]
+        let asked: Set<String> = [
+            "Created", "Updated", "RolledBack", "Started", "Restarted", "Scaled", "LimitsChanged",
+        ]
         let since = events.firstIndex { asked.contains($0.reason) } ?? events.count
         var listed: [JSONValue] = events[..<min(since + 1, events.count)].reversed().map { event in
-            ["eventType": .string(event.reason), "timestamp": .string(event.at.iso8601), "comment": .string(event.message)]
+            [
+                "eventType": .string(event.reason), "timestamp": .string(event.at.iso8601),
+                "comment": .string(event.message),
+            ]
         }
         let now = JSONValue.string(clock.now().iso8601)
         // A deployment at rest with no replicas is as ready as the SDK can ask for.

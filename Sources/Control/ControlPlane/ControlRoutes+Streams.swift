@@ -77,7 +77,9 @@ extension ControlRoutes {
     // MARK: Logs
 
     /// What replicas wrote: of one, or of all that there are.
-    func logs(_ request: Request, _ name: String, _ presence: ClientPresence) async throws(ControlError) -> ControlAnswer {
+    func logs(_ request: Request, _ name: String, _ presence: ClientPresence) async throws(ControlError)
+        -> ControlAnswer
+    {
         let view = try await service.view(name)
         var options = LogOptions(
             tail: try request.count("tail", 0...1_000_000), follow: request.query("follow") == "true")

@@ -183,7 +183,8 @@ package struct ControlRoutes: Sendable {
         }
     }
 
-    private func change(_ request: Request, _ name: String, _ verb: String) async throws(ControlError) -> DeploymentView {
+    private func change(_ request: Request, _ name: String, _ verb: String) async throws(ControlError) -> DeploymentView
+    {
         switch verb {
         case "start": return try await service.start(name)
         case "stop": return try await service.stop(name)
@@ -230,7 +231,8 @@ package struct ControlRoutes: Sendable {
         let points: [MetricsPoint]
         do throws(StoreError) {
             points = try await metrics.figures(
-                spec.name, scope: scope, from: max(now + .seconds(-since), spec.createdAt), to: now, step: .seconds(step))
+                spec.name, scope: scope, from: max(now + .seconds(-since), spec.createdAt), to: now,
+                step: .seconds(step))
         } catch {
             throw ControlError(error)
         }
@@ -302,7 +304,8 @@ extension Request {
         guard let text = query(name), !text.isEmpty else { return nil }
         guard let value = Int(text), range.contains(value) else {
             throw ControlError(
-                .malformed, "\(name) \(text.prefix(40)): expected a whole number from \(range.lowerBound) to \(range.upperBound)")
+                .malformed,
+                "\(name) \(text.prefix(40)): expected a whole number from \(range.lowerBound) to \(range.upperBound)")
         }
         return value
     }

@@ -20,7 +20,9 @@ extension DeploymentReconciler {
             }
             let replica = TrackedReplica(launched)
             entries[id]?.replicas[launched.id] = replica
-            if let endpoint = replica.endpoint, replica.phase == .starting { answering.append((launched.id, id, endpoint)) }
+            if let endpoint = replica.endpoint, replica.phase == .starting {
+                answering.append((launched.id, id, endpoint))
+            }
         }
         // Those that answer now are led to at once: a restart of the server is no outage.
         let probe = probe
@@ -115,7 +117,8 @@ extension DeploymentReconciler {
         }
         note(id, .warning, "LaunchFailed", "\(replica) could not be started: \(error.message)", replicaData(replica))
         DeploymentStateMachine.noteFailedLaunch(
-            error.message, isFinal: !error.isRetryable, templateMark: tracked.templateMark, at: clock.now(), in: &memory)
+            error.message, isFinal: !error.isRetryable, templateMark: tracked.templateMark, at: clock.now(), in: &memory
+        )
         entries[id]?.memory = memory
         touch(id)
     }
@@ -147,7 +150,9 @@ extension DeploymentReconciler {
     }
 
     func forget(_ replica: ReplicaID, of id: String) {
-        guard let tracked = entries[id]?.replicas.removeValue(forKey: replica), let spec = entries[id]?.spec else { return }
+        guard let tracked = entries[id]?.replicas.removeValue(forKey: replica), let spec = entries[id]?.spec else {
+            return
+        }
         tracked.probing?.cancel()
         if case .exited(let exit) = tracked.phase {
             let how = exit.sentence

@@ -46,7 +46,8 @@ extension DeploymentReconciler {
         if !isPinned {
             let reason =
                 decision.to == 0
-                ? "ScaledToZero" : decision.from == 0 ? "Woken" : decision.to > decision.from ? "ScaledUp" : "ScaledDown"
+                ? "ScaledToZero"
+                : decision.from == 0 ? "Woken" : decision.to > decision.from ? "ScaledUp" : "ScaledDown"
             note(id, .normal, reason, decision.message, decision.data)
         }
         save(id)

@@ -307,7 +307,9 @@ package struct DeploymentService: Sendable {
         }
     }
 
-    private func event(_ spec: DeploymentSpec, _ reason: String, _ message: String, _ data: JSONValue) -> DeploymentEvent {
+    private func event(_ spec: DeploymentSpec, _ reason: String, _ message: String, _ data: JSONValue)
+        -> DeploymentEvent
+    {
         DeploymentEvent(
             deploymentID: spec.id, deployment: spec.name, at: clock.now(), reason: reason, message: message,
             data: data.objectValue ?? JSONObject())

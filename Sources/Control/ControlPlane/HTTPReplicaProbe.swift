@@ -28,7 +28,9 @@ package struct HTTPReplicaProbe: ReplicaProbing {
             return .unreachable(Self.words(error))
         }
         if status == 200 { return .healthy }
-        guard let json = try? JSONValue(parsing: body) else { return .unreachable("health check gave status \(status)") }
+        guard let json = try? JSONValue(parsing: body) else {
+            return .unreachable("health check gave status \(status)")
+        }
         switch json["status"]?.stringValue {
         case "loading": return .loading(percent: min(100, max(0, json["percent"]?.intValue ?? 0)))
         case "draining": return .draining

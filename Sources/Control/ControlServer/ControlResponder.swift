@@ -44,7 +44,9 @@ package struct ControlResponder: HTTPResponder {
     /// Whether a browser sends it for a page of another origin: without a key, being on this machine is all the proof there is
     /// of who asks.
     private func isForeign(_ request: Request) -> Bool {
-        guard request.method != .get, request.method != .head, let origin = request.headers[.origin] else { return false }
+        guard request.method != .get, request.method != .head, let origin = request.headers[.origin] else {
+            return false
+        }
         let host = request.head.authority ?? ""
         return origin != "http://\(host)" && origin != "https://\(host)"
     }
