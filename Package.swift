@@ -65,7 +65,7 @@ let control: [Target] = [
     target(
         "Control", "ModelHub",
         [
-            "BlockingThreads", "CCurl", "ServingAdapters", "ServingJSON",
+            "BlockingThreads", "CCurl", "Deployments", "ServingAdapters", "ServingJSON",
             .product(name: "Crypto", package: "swift-crypto"),
         ]),
     target("Control", "LoadGenerator", ["BlockingThreads", "CCurl", "ServingJSON"]),

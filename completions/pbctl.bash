@@ -1032,8 +1032,8 @@ _pbctl_server_run() {
 _pbctl_prompt() {
     repeating_flags=()
     non_repeating_flags=(--local --no-prefix-cache --float32 --no-autostart --lorax-compat --ignore-eos --raw --special-tokens --json --stats --version -h --help)
-    repeating_options=(--logit-bias --stop --stop-token)
-    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --server --deployment --adapter -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --file -f --system -s --batch --samples --logprobs --output -o)
+    repeating_options=(--adapter --logit-bias --stop --stop-token)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --server --deployment -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --file -f --system -s --batch --samples --logprobs --output -o)
     __pbctl_offer_flags_options -1
 
     # Offer option value completions
@@ -1142,8 +1142,8 @@ _pbctl_prompt() {
 _pbctl_chat() {
     repeating_flags=()
     non_repeating_flags=(--local --no-prefix-cache --float32 --no-autostart --lorax-compat --ignore-eos --stats --version -h --help)
-    repeating_options=(--logit-bias --stop --stop-token)
-    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --server --adapter -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --system -s --script)
+    repeating_options=(--adapter --logit-bias --stop --stop-token)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --server -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --system -s --script)
     __pbctl_offer_flags_options 1
 
     # Offer option value completions
@@ -1477,7 +1477,7 @@ _pbctl_adapters_rm() {
 
 _pbctl_adapters_merge() {
     repeating_flags=()
-    non_repeating_flags=(--lorax-compat --version -h --help)
+    non_repeating_flags=(--lorax-compat --force --version -h --help)
     repeating_options=(--adapter)
     non_repeating_options=(--model -m --weights --method --density --majority-sign --seed --type --out)
     __pbctl_offer_flags_options 0
@@ -1547,7 +1547,7 @@ _pbctl_engine_serve() {
     repeating_flags=()
     non_repeating_flags=(--local --no-prefix-cache --float32 --lorax-compat --version -h --help)
     repeating_options=(--preloaded-adapter-ids)
-    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --adapter-root --adapter-source --adapter-memory --merge-adapter --host --port -p --api-key --served-model-name --max-concurrent-requests --max-batch-size --max-body-size --ready-file)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --adapter-root --adapter-source --adapter-memory --adapter-host-memory --merge-adapter --host --port -p --api-key --served-model-name --max-concurrent-requests --max-batch-size --max-body-size --drain-timeout --ready-file)
     __pbctl_offer_flags_options 0
 
     # Offer option value completions
@@ -1582,6 +1582,9 @@ _pbctl_engine_serve() {
     '--adapter-memory')
         return
         ;;
+    '--adapter-host-memory')
+        return
+        ;;
     '--merge-adapter')
         __pbctl_add_completions -d
         return
@@ -1610,6 +1613,9 @@ _pbctl_engine_serve() {
     '--max-body-size')
         return
         ;;
+    '--drain-timeout')
+        return
+        ;;
     '--ready-file')
         __pbctl_add_completions -f
         return
@@ -1620,8 +1626,8 @@ _pbctl_engine_serve() {
 _pbctl_engine_logprobs() {
     repeating_flags=()
     non_repeating_flags=(--local --no-prefix-cache --float32 --lorax-compat --version -h --help)
-    repeating_options=()
-    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --adapter --top)
+    repeating_options=(--adapter)
+    non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --top)
     __pbctl_offer_flags_options 0
 
     # Offer option value completions
@@ -1820,7 +1826,7 @@ _pbctl_bench_serve() {
         return
         ;;
     '--output'|'-o')
-        __pbctl_add_completions -W 'table'$'\n''json'$'\n''name'
+        __pbctl_add_completions -W 'table'$'\n''json'
         return
         ;;
     esac

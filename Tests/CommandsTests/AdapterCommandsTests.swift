@@ -86,8 +86,9 @@ struct AdapterCommandsTests {
     @Test func severalAdaptersAreMergedByEachMethodThatFits() async throws {
         for method in ["linear", "ties", "dare_linear", "dare_ties", "magnitude_prune", "cat", "svd"] {
             try await withScratch { scratch in
+                let density = ["linear", "cat", "svd"].contains(method) ? [] : ["--density", "0.4"]
                 try await merge(
-                    ["r8-all", "r8-all-second"], ["--weights", "0.7,0.3", "--method", method, "--density", "0.4"],
+                    ["r8-all", "r8-all-second"], ["--weights", "0.7,0.3", "--method", method] + density,
                     to: scratch + "/out")
                 _ = try ModelDescription(path: scratch + "/out")
             }
@@ -103,7 +104,10 @@ struct AdapterCommandsTests {
     @Test func mergesThatCannotBeAreRefused() async throws {
         try await withScratch { scratch in
             let out = scratch + "/out"
-            for options in [["--density", "0"], ["--density", "1.5"], ["--method", "svd", "--lorax-compat"]] {
+            for options in [
+                ["--method", "ties", "--density", "0"], ["--method", "ties", "--density", "1.5"],
+                ["--method", "svd", "--lorax-compat"], ["--weights", "1e30,1"],
+            ] {
                 await #expect(throws: AdapterError.self, "\(options)") {
                     try await merge(["r8-all", "r8-all-second"], options, to: out)
                 }
@@ -120,6 +124,10 @@ struct AdapterCommandsTests {
         for options in [
             ["--weights", "1"], ["--weights", "1,2,3"], ["--weights", "1,x"], ["--weights", "1,nan"],
             ["--weights", ""], ["--method", "best"], ["--type", "q2_k"], ["--majority-sign", "none"],
+            // What a method would not look at.
+            ["--density", "0.3"], ["--method", "linear", "--density", "0.3"], ["--method", "cat", "--seed", "1"],
+            ["--method", "magnitude_prune", "--density", "0.3", "--majority-sign", "total"],
+            ["--method", "ties", "--density", "0.3", "--seed", "1"], ["--method", "ties"],
         ] {
             #expect(throws: (any Error).self, "\(options)") { try AdaptersMergeCommand.parse(start + options) }
         }
@@ -127,6 +135,56 @@ struct AdapterCommandsTests {
     }
 
     // MARK: --adapter
+
+    @Test func oneAdapterIsAllThatCanBeGiven() throws {
+        #expect(try AdapterOptions.parse(["--adapter", "tone"]).adapter == "tone")
+        #expect(try AdapterOptions.parse([]).adapter == nil)
+        #expect(throws: (any Error).self) { try AdapterOptions.parse(["--adapter", "tone", "--adapter", "sql"]) }
+    }
+
+    @Test func rowsNameAnAdapterOrTheModelAlone() throws {
+        func choice(_ row: String) throws -> AdapterOptions.RowChoice {
+            try AdapterOptions.choice(ofRow: try #require(JSONValue(parsing: row).objectValue))
+        }
+        #expect(try choice("{}") == .unsaid)
+        for row in [#"{"adapter":null}"#, #"{"adapter":""}"#, #"{"adapter_id":null}"#, #"{"adapter_id":""}"#] {
+            #expect(try choice(row) == .base, "\(row)")
+        }
+        let tone = AdapterOptions.RowChoice.adapter(AdapterSelection(.single("tone"), source: .pbase))
+        for row in [#"{"adapter":"tone"}"#, #"{"adapter_id":"tone"}"#, #"{"adapter":"tone","adapter_id":"tone"}"#] {
+            #expect(try choice(row) == tone, "\(row)")
+        }
+        let merge = #""merged_adapters":{"ids":["tone","sql"],"weights":[1,1]}"#
+        guard case .adapter = try choice("{\(merge),\"adapter\":null}") else {
+            Issue.record("a merge is an adapter")
+            return
+        }
+        for row in [
+            #"{"adapter":"tone","adapter_id":"sql"}"#, #"{"adapter":"tone","adapter_id":null}"#, #"{"adapter":5}"#,
+            "{\(merge),\"adapter_id\":\"tone\"}",
+        ] {
+            #expect(throws: RowError.self, "\(row)") { try choice(row) }
+        }
+    }
+
+    @Test func fileThatIsThereIsWrittenOverOnlyByForce() async throws {
+        try await withScratch { scratch in
+            let out = scratch + "/out.gguf"
+            let file = try #require(fopen(out, "w"))
+            fclose(file)
+            defer { unlink(out) }
+            await #expect(throws: CommandFailure.self) { try await merge(["r8-all"], [], to: out) }
+            // The base is a folder, which is told once the file is no hindrance.
+            await #expect(throws: AdapterError.self) { try await merge(["r8-all"], ["--force"], to: out) }
+        }
+    }
+
+    @Test func hintsNameTheCommandThatWasMeant() {
+        func path(_ arguments: String...) -> String { SpellingHint.commandPath(arguments, root: PbctlCommand.self) }
+        #expect(path("adapters", "merge", "--out", "x") == "pbctl adapters merge")
+        #expect(path("engine", "serve", "--port", "x") == "pbctl engine serve")
+        #expect(path("--nonsense") == "pbctl")
+    }
 
     @Test func textsMeanFoldersTheHubOrTheRegistry() async throws {
         #expect(AdapterOptions.selection(of: Self.base) == AdapterSelection(.single(Self.base), source: .local))

@@ -43,7 +43,8 @@ import Testing
         try TinyAdapter.write(to: scratch.path + "/outside")
         try TinyAdapter.write(to: root + "/style")
         for id in [
-            "../outside", "style/../../outside", "..", ".", "", "/", root + "/style", scratch.path + "/outside",
+            "../outside", "style/../../outside", "..", ".", "", "/", root, root + "/../outside",
+            scratch.path + "/outside",
             "~/x", "style/", "./style", "style//x", "a\nb", "a\0b", "..\\outside", String(repeating: "a/", count: 600),
         ] {
             let error = await failure(rooted(), id, .local)
@@ -67,6 +68,25 @@ import Testing
             #expect(error?.message.contains(scratch.path) == false)
         }
         #expect(try await rooted().locate("alias", source: .local, token: nil).folder == root + "/style")
+    }
+
+    @Test func absolutePathsBelowTheRootAreTaken() async throws {
+        try TinyAdapter.write(to: root + "/team/style")
+        let found = try await rooted().locate(root + "/team/style", source: .local, token: nil)
+        #expect(found.folder == root + "/team/style")
+    }
+
+    @Test func placesOfIDsWithoutASource() async throws {
+        let registry = AdapterStore(root: scratch.path + "/registry")
+        try TinyAdapter.write(to: root + "/both")
+        try TinyAdapter.write(to: scratch.path + "/outside")
+        for name in ["both", "reg"] { _ = try registry.add(folder: scratch.path + "/outside", as: name) }
+        let locator = AdapterLocator(root: root, registry: registry, cache: scratch.path + "/cache")
+        #expect(["both", "both/1", "reg", "reg/1"].map(locator.place) == [.local, .pbase, .pbase, .pbase])
+        #expect(["reg/2", "none", "acme/reg", "../outside", ""].map(locator.place) == [nil, nil, nil, nil, nil])
+        // Who names a place is told where else it is.
+        #expect(await failure(locator, "reg", .local)?.message.contains("pbase") == true)
+        #expect(await failure(locator, "none", .local)?.message.contains("registry has none") == true)
     }
 
     @Test func anyPathIsForThoseAloneWhoMay() async throws {
@@ -207,6 +227,19 @@ import Testing
         #expect(try await restarted.locate("acme/style", source: .hub, token: "first") == first)
         #expect(await failure(restarted, "acme/style", .hub, token: "second")?.code == .unavailable)
         #expect(await failure(restarted, "acme/other", .hub, token: "first")?.code == .unavailable)
+    }
+
+    @Test func commitThatIsHereIsServedByItsNumberWhileTheHubIsAway() async throws {
+        let hub = try LoopbackHub(TinyAdapter.hubFiles())
+        let first = try await locator(fetcher(hub)).locate("acme/style", source: .hub, token: nil)
+        let commit = try #require(first.revision)
+        hub.stop()
+        let restarted = try locator(fetcher(hub))
+        #expect(try await restarted.locate("acme/style@\(commit)", source: .hub, token: nil) == first)
+        let other = String(repeating: "c", count: 40)
+        #expect(await failure(restarted, "acme/style@\(other)", .hub)?.code == .unavailable)
+        #expect(await failure(restarted, "acme/other@\(commit)", .hub)?.code == .unavailable)
+        #expect(await failure(restarted, "acme/style@\(commit)", .hub, token: "other")?.code == .unavailable)
     }
 
     @Test func copyOfATokenThatLostItsRightIsGoneBeforeTheHubIs() async throws {

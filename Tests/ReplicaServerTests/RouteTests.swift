@@ -112,6 +112,66 @@ extension TestClientProtocol {
         }
     }
 
+    @Test(
+        "Bodies that would be altered by reading them are refused",
+        arguments: [
+            #"{"inputs":"a","parameters":{"adapter_id":"x","adapter_id":"y"}}"#, #"{"inputs":"\ud800"}"#,
+            #"{"inputs":"a","parameters":{"temperature":NaN}}"#, #"{"inputs":"a","parameters":{"temperature":1e999}}"#,
+        ])
+    func altered(body: String) async throws {
+        try await withServer { client in
+            for path in ["/generate", "/v1/completions"] {
+                let answer1 = try await client.post(path, body)
+                #expect(answer1.status == 400)
+            }
+        }
+    }
+
+    @Test("Seeds go up to the greatest number of 64 bits")
+    func greatSeeds() async throws {
+        let model = ScriptedModel()
+        try await withServer(model) { client in
+            let seed = #""seed":18446744073709551615"#
+            let native = #"{"inputs":"a","parameters":{\#(seed),"do_sample":true}}"#
+            let answer2 = try await client.post("/generate", native)
+            #expect(answer2.status == 200)
+            let answer3 = try await client.post("/v1/completions", #"{"prompt":"a",\#(seed)}"#)
+            #expect(answer3.status == 200)
+            #expect(model.requests.map(\.sampling.seed) == [.max, .max])
+            let beyond = native.replacing("615", with: "615000")
+            let answer4 = try await client.post("/generate", beyond)
+            #expect(answer4.status == 422)
+        }
+    }
+
+    @Test("Prompts far beyond the context are refused from their beginning")
+    func farTooLong() async throws {
+        let model = ScriptedModel()
+        try await withServer(model) { client in
+            let text = String(repeating: "word ", count: 20_000)
+            let native = try await client.post("/generate", #"{"inputs":"\#(text)"}"#)
+            #expect(native.status == 422 && native.text.contains("must have less than 63 tokens. Given: more than"))
+            let openAI = try await client.post("/v1/completions", #"{"prompt":"\#(text)"}"#)
+            #expect(openAI.status == 400 && openAI.text.contains("context_length_exceeded"))
+            let chat = #"{"messages":[{"role":"user","content":"\#(text)"}]}"#
+            #expect(try await client.post("/v1/chat/completions", chat).text.contains("context_length_exceeded"))
+            #expect(model.longestText < text.utf8.count / 10)
+            // Few tokens may be much text.
+            let sparse = "a" + String(repeating: " ", count: 20_000)
+            let answer5 = try await client.post("/generate", #"{"inputs":"\#(sparse)"}"#)
+            #expect(answer5.status == 200)
+        }
+    }
+
+    @Test("Parameters that the engine refuses are named as the client named them")
+    func names() async throws {
+        try await withServer { client in
+            let answer = try await client.post(
+                "/generate", #"{"inputs":"a","parameters":{"details":true,"return_k_alternatives":1000}}"#)
+            #expect(answer.status == 422 && answer.text.contains("`return_k_alternatives` must be"))
+        }
+    }
+
     @Test("Bodies that can't be read have axum's statuses")
     func bodies() async throws {
         try await withServer(configure: { $0.maxBodyBytes = 1000 }) { client in
@@ -269,12 +329,18 @@ extension TestClientProtocol {
             #expect(info["model_id"] == "base" && info["max_total_tokens"] == 64 && info["max_input_length"] == 63)
             let models = try await JSONValue(parsing: client.get("/v1/models").text)
             #expect(models["data"]?.arrayValue?.compactMap { $0["id"]?.stringValue } == ["base", "x/1"])
-            #expect(try await client.get("/v1/models/x%2F1").status == 200)
-            #expect(try await client.get("/v1/models/nope").status == 404)
-            #expect(try await client.get("/generate").status == 405)
-            #expect(try await client.post("/info", "{}").status == 405)
-            #expect(try await client.get("/nowhere").status == 404)
-            #expect(try await client.post("/classify", #"{"inputs":"x"}"#).status == 501)
+            let answer6 = try await client.get("/v1/models/x%2F1")
+            #expect(answer6.status == 200)
+            let answer7 = try await client.get("/v1/models/nope")
+            #expect(answer7.status == 404)
+            let answer8 = try await client.get("/generate")
+            #expect(answer8.status == 405)
+            let answer9 = try await client.post("/info", "{}")
+            #expect(answer9.status == 405)
+            let answer10 = try await client.get("/nowhere")
+            #expect(answer10.status == 404)
+            let answer11 = try await client.post("/classify", #"{"inputs":"x"}"#)
+            #expect(answer11.status == 501)
             let metrics = try await client.get("/metrics", headers: [.accept: "application/json"])
             #expect(try JSONValue(parsing: metrics.text)["lorax_request_count"]?["type"] == "counter")
         }
@@ -283,9 +349,12 @@ extension TestClientProtocol {
     @Test("With a key, only health is open")
     func keys() async throws {
         try await withServer(key: "secret") { client in
-            #expect(try await client.get("/health").status == 200)
-            #expect(try await client.get("/metrics").status == 401)
-            #expect(try await client.post("/generate", #"{"inputs":"a"}"#).status == 401)
+            let answer12 = try await client.get("/health")
+            #expect(answer12.status == 200)
+            let answer13 = try await client.get("/metrics")
+            #expect(answer13.status == 401)
+            let answer14 = try await client.post("/generate", #"{"inputs":"a"}"#)
+            #expect(answer14.status == 401)
             let wrong = try await client.post("/v1/completions", "{}", headers: [.authorization: "Bearer secre"])
             #expect(wrong.status == 401 && wrong.text.contains(#""code":"invalid_api_key""#))
             let right = try await client.post(

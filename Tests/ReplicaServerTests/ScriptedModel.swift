@@ -28,6 +28,7 @@ final class ScriptedModel: ReplicaModel {
         var changes: [CheckedContinuation<Void, Never>] = []
         var isCancelled = false
         var acquireCount = 0
+        var longestText = 0
     }
 
     let name = "base"
@@ -50,12 +51,15 @@ final class ScriptedModel: ReplicaModel {
         self.limit = limit
     }
 
+    /// Bytes of the longest text that was tokenized.
+    var longestText: Int { state.withLock { $0.longestText } }
     var requests: [GenerationRequest] { state.withLock { $0.requests } }
     var runningCount: Int { state.withLock { $0.running.count } }
 
     /// One token a word, after token 50 in front.
     func promptTokens(_ text: String, addingSpecialTokens: Bool) throws -> [TokenID] {
-        (addingSpecialTokens ? [50] : []) + text.split(separator: " ").map { TokenID($0.utf8.count % 40 + 10) }
+        state.withLock { $0.longestText = max($0.longestText, text.utf8.count) }
+        return (addingSpecialTokens ? [50] : []) + text.split(separator: " ").map { TokenID($0.utf8.count % 40 + 10) }
     }
 
     func promptTokens(chat: ChatPrompt) throws -> [TokenID] {

@@ -56,6 +56,40 @@ import Testing
         }
     }
 
+    @Test("An id without a source leads to where it is found, hf: to the hub, all else to the default")
+    func places() throws {
+        let resolver = AdapterResolver(baseModelIDs: ["base"], defaultSource: .local) { $0 == "tone" ? .pbase : nil }
+        func source(_ fields: String) throws -> AdapterSource? {
+            let request = try NativeGenerateRequest(json(#"{"inputs":"hi","parameters":{\#(fields)}}"#))
+            return try resolver.selection(request.parameters.adapter, bearer: nil)?.source
+        }
+        #expect(try source(#""adapter_id":"tone""#) == .pbase)
+        #expect(try source(#""adapter_id":"tone","adapter_source":"local""#) == .local)
+        #expect(try source(#""adapter_id":"hf:a/b""#) == .hub)
+        #expect(try source(#""adapter_id":"other""#) == .local)
+        #expect(try source(#""merged_adapters":{"ids":["tone","tone"],"weights":[1,1]}"#) == .pbase)
+        #expect(throws: AdapterFieldsError.self) {
+            try source(#""merged_adapters":{"ids":["tone","other"],"weights":[1,1]}"#)
+        }
+    }
+
+    @Test("A model and an adapter_id that name two adapters are one too many")
+    func modelAndID() throws {
+        func selection(_ fields: String) throws -> AdapterSelection? {
+            let body = try CompletionRequest(json(#"{"prompt":"a",\#(fields)}"#))
+            return try resolver.selection(body.sampling.adapter, bearer: nil)
+        }
+        for fields in [
+            #""model":"sql","adapter_id":"sql""#, #""model":"base","adapter_id":"sql""#, #""adapter_id":"sql""#,
+            #""model":"sql","adapter_id":"""#,
+        ] {
+            #expect(try selection(fields)?.ids == ["sql"], "\(fields)")
+        }
+        for fields in [#""model":"tone","adapter_id":"sql""#, #""model":"tone","adapter_id":"base""#] {
+            #expect(throws: AdapterFieldsError.self) { try selection(fields) }
+        }
+    }
+
     @Test("An unknown source is an error of the download, as LoRAX has it")
     func source() throws {
         let fields = try NativeGenerateRequest(

@@ -126,6 +126,17 @@ struct AdapterCombinationTests {
         }
     }
 
+    @Test("refuses weights with which the result can't be computed", arguments: [1e20, 1e34, -1e34, 3e38])
+    func overflow(_ weight: Double) throws {
+        for strategy in [AdapterMergeStrategy.linear, .ties, .cat, .svd] {
+            let error = #expect(throws: AdapterError.self) {
+                try AdapterCombination.combine(pair(), merge(strategy, [weight, 1]))
+            }
+            #expect(error?.code == .invalidRequest && error?.message.contains("too large") == true)
+        }
+        _ = try AdapterCombination.combine(pair(), merge(.linear, [1e6, 1]))
+    }
+
     @Test("refuses requests that can't be, with the numbers")
     func faults() throws {
         let adapters = try pair()

@@ -27,9 +27,25 @@ struct ModulePatternTests {
         #expect(pattern.matchesTail(of: verdict.name) == verdict.matches, "\(verdict.key) on \(verdict.name)")
     }
 
+    /// Verdicts of Python 3.12: `bool(re.fullmatch(pattern, name))`.
+    static let wholeVerdicts: [(pattern: String, name: String, matches: Bool)] = [
+        (".*q_proj", "model.layers.0.self_attn.q_proj", true), ("q_proj", "model.layers.0.self_attn.q_proj", false),
+        (".*v_proj", "model.layers.0.self_attn.q_proj", false), (".*proj|x", "a.proj.b", false),
+        (#"(?:\bmodel\.layers\.[\d]{1,}\.(?:self_attn|mlp)\.(?:q_proj|up_proj))"#, "model.layers.12.mlp.up_proj", true),
+        (#".*\bq_proj"#, "self_attn.q_proj", true), (#".*\bproj"#, "self_attn.q_proj", false), (#"a\b"#, "a", true),
+        (#"\b"#, "", false),
+    ]
+
+    @Test("match whole names as Python's re does", arguments: wholeVerdicts.indices)
+    func matchesWhole(_ index: Int) throws {
+        let verdict = Self.wholeVerdicts[index]
+        let pattern = try #require(ModulePattern(verdict.pattern))
+        #expect(pattern.matchesWhole(verdict.name) == verdict.matches, "\(verdict.pattern) on \(verdict.name)")
+    }
+
     @Test(
         "with syntax that is not known are refused",
-        arguments: ["(?=a)", "a**", "(a", "a)", "[a", "\\bq", "(?P<n>a)", "a{99999}", "*", "a{2", "x{3,2}", "\\"])
+        arguments: ["(?=a)", "a**", "(a", "a)", "[a", "\\Bq", "(?P<n>a)", "a{99999}", "*", "a{2", "x{3,2}", "\\"])
     func refused(_ source: String) { #expect(ModulePattern(source) == nil) }
 
     @Test("take no exponential time, and no program without bound")

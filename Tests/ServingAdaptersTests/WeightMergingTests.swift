@@ -166,6 +166,23 @@ struct WeightMergingTests {
         #expect(try ModelFolder(path: half).config["torch_dtype"]?.stringValue == "bfloat16")
     }
 
+    @Test("leaves nothing behind when it is given up", arguments: [true, false])
+    func givenUp(_ isFile: Bool) throws {
+        let scratch = try ScratchFolder()
+        let base = isFile ? try ggufBase(scratch) : AdapterFixtures.modelPath
+        let before = try FileManager.default.contentsOfDirectory(atPath: scratch.path)
+        var count = 0
+        #expect(throws: ModelFileError.self) {
+            try MergedModelWriter.write(
+                basePath: base, to: scratch.path + (isFile ? "/merged.gguf" : "/merged"),
+                isCancelled: {
+                    count += 1
+                    return count > 9
+                }, adapter: adapter("r8-all"))
+        }
+        #expect(try FileManager.default.contentsOfDirectory(atPath: scratch.path) == before)
+    }
+
     @Test("is part of loading where it is asked for")
     func loading() throws {
         let model = try AdapterFixtures.model()

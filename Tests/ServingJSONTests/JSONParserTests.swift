@@ -143,3 +143,30 @@ struct SplitMix64: RandomNumberGenerator {
         return mixed ^ (mixed >> 31)
     }
 }
+
+@Suite("JSON without extensions") struct StrictJSONTests {
+    private func reads(_ bytes: [UInt8], strictly: Bool) -> Bool {
+        (try? JSONValue(parsing: bytes, limits: JSONLimits(isStrict: strictly))) != nil
+    }
+
+    @Test(
+        "What is read outside RFC 8259, or altered by reading it, is a fault where the limits are strict",
+        arguments: ["NaN", "Infinity", "-Infinity", "1e999", #""\ud800""#, #""\udc00x""#, #"{"a\ud800":1}"#])
+    func extensions(_ text: String) {
+        #expect(reads(Array(text.utf8), strictly: false))
+        #expect(!reads(Array(text.utf8), strictly: true))
+    }
+
+    @Test("Invalid UTF-8 is a fault in strings with escapes and without")
+    func utf8() {
+        for middle in [[0xFF], [0xC3], [0xED, 0xA0, 0x80], [UInt8(ascii: "\\"), UInt8(ascii: "n"), 0xC0, 0xAF]]
+            as [[UInt8]]
+        {
+            let text = [UInt8(ascii: "\"")] + middle + [UInt8(ascii: "\"")]
+            #expect(reads(text, strictly: false))
+            #expect(!reads(text, strictly: true))
+        }
+        #expect(reads(Array(#""\ud83d\ude00é\u0000""#.utf8), strictly: true))
+        #expect(reads(Array("{\"a\":[1,-2.5e3,null,true,\"é\"]}".utf8), strictly: true))
+    }
+}

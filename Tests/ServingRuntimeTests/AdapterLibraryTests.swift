@@ -251,7 +251,8 @@ private final class LibraryFixture: Sendable {
     }
 
     @Test func aFileThatCanNeverFitIsNotRead() async throws {
-        let fixture = try LibraryFixture(deviceBytes: 1000)
+        #expect(throws: RuntimeError.self) { try LibraryFixture(deviceBytes: 1000) }
+        let fixture = try LibraryFixture(deviceBytes: 5400)
         let error = await fixture.refusal("r8-all")
         #expect(error?.code == .outOfMemory)
         #expect(fixture.model.adapters.statistics().hostCount == 0)

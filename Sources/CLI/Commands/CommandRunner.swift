@@ -30,14 +30,14 @@ public enum CommandRunner {
             return ExitStatus.done
         } catch {
             // What was written before the failure is output all the same: the rows of a batch that were answered.
-            do { try TextOutput.standard.flush() } catch { return report(error) }
-            return report(error)
+            do { try TextOutput.standard.flush() } catch { return report(error, arguments) }
+            return report(error, arguments)
         }
     }
 
     private static func report(_ message: String) { try? TextOutput.error.writeLine(message) }
 
-    private static func report(_ error: any Error) -> Int32 {
+    private static func report(_ error: any Error, _ arguments: [String]) -> Int32 {
         switch error {
         case let failure as CommandFailure:
             report("pbctl: \(failure.description.onOneLine)")
@@ -48,11 +48,11 @@ public enum CommandRunner {
             return ExitStatus.interrupted
         case let error as ControlClientError:
             guard error.code != .cancelled else { return ExitStatus.interrupted }
-            return report(CommandFailure(error))
+            return report(CommandFailure(error), arguments)
         case let exit as ExitCode:
             return exit.rawValue
         default:
-            return reportParsing(error)
+            return reportParsing(error, arguments)
         }
     }
 
@@ -65,7 +65,7 @@ public enum CommandRunner {
     }
 
     /// Errors of the parser (help and version requests among them) and of the libraries below.
-    private static func reportParsing(_ error: any Error) -> Int32 {
+    private static func reportParsing(_ error: any Error, _ arguments: [String]) -> Int32 {
         let isOurs =
             error is ModelFileError || error is ModelError || error is RuntimeError || error is ModelHubError
         if let error = error as? ModelHubError {
@@ -74,7 +74,7 @@ public enum CommandRunner {
         }
         if let error = error as? AdapterError {
             report("pbctl: \(error.message.onOneLine)")
-            return error.code == .unavailable ? ExitStatus.tryAgain : ExitStatus.failed
+            return error.code == .unavailable ? ExitStatus.unreachable : ExitStatus.failed
         }
         if isOurs {
             report("pbctl: \(String(describing: error).onOneLine)")
@@ -87,7 +87,7 @@ public enum CommandRunner {
                 try TextOutput.standard.write(text + (text.hasSuffix("\n") ? "" : "\n"))
                 try TextOutput.standard.flush()
             } catch {
-                return report(error)
+                return report(error, arguments)
             }
             return status
         }
@@ -97,7 +97,7 @@ public enum CommandRunner {
             let hint =
                 message.hasPrefix("Missing value for")
                 ? "a value that begins with - is written --option=-1"
-                : "see 'pbctl --help'"
+                : "see '\(SpellingHint.commandPath(arguments, root: PbctlCommand.self)) --help'"
             report("pbctl: \(message) (\(hint))")
             return status
         }

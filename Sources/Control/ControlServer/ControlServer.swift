@@ -110,6 +110,8 @@ package struct ControlServer: Sendable {
             throw ListenError(error, host: configuration.host, port: configuration.port)
         } catch let error as SocketAddressError {
             throw ListenError(error, host: configuration.host)
+        } catch is SocketAddressError.UnknownHost {
+            throw ListenError(unknownHost: configuration.host)
         }
         var replicaCount = await parts.reconciler.counts().replicas
         if parts.endsReplicas {

@@ -11,8 +11,13 @@ package struct ConnectionContext: InitializableFromSource, Sendable {
     /// Whether the client is still there. On channels without our handler, as in tests of routes, it always is.
     package func presence() async -> ClientPresence {
         let channel = channel
-        let found = try? await channel.eventLoop.submit {
-            try channel.pipeline.syncOperations.handler(type: ConnectionHandler.self).presence
+        let found = try? await channel.eventLoop.submit { () -> ClientPresence in
+            let handler = try? channel.pipeline.syncOperations.handler(type: ConnectionHandler.self)
+            if let handler { return handler.presence }
+            // A connection that was reset before anybody asked has lost its handlers, and with them who told of it.
+            let presence = ClientPresence()
+            channel.closeFuture.whenComplete { _ in presence.leave() }
+            return presence
         }.get()
         return found ?? ClientPresence()
     }

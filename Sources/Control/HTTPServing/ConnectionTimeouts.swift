@@ -9,21 +9,32 @@ package struct ConnectionTimeouts: Sendable, Equatable {
     package var stalledWrite: Duration
     /// Silence in a stream of events after which a comment is sent.
     package var keepAlive: Duration
+    /// ``request`` while the server stops: what is on its way arrives, and nobody is waited for.
+    package var drainingRequest: Duration
+    /// ``stalledWrite`` while the server stops.
+    package var drainingWrite: Duration
 
-    /// Timeouts; the last one is LoRAX's.
+    /// Timeouts; that of `keepAlive` is LoRAX's.
     package init(
-        request: Duration = .seconds(30), stalledWrite: Duration = .seconds(60), keepAlive: Duration = .seconds(15)
+        request: Duration = .seconds(30), stalledWrite: Duration = .seconds(60), keepAlive: Duration = .seconds(15),
+        drainingRequest: Duration = .seconds(1), drainingWrite: Duration = .seconds(10)
     ) {
         self.request = request
         self.stalledWrite = stalledWrite
         self.keepAlive = keepAlive
+        self.drainingRequest = min(drainingRequest, request)
+        self.drainingWrite = min(drainingWrite, stalledWrite)
     }
 
+    /// A channel as ``channelConfiguration(_:)`` makes it, for a server whose connections nobody tells of its end.
+    package var channelConfiguration: HTTP1Channel.Configuration { channelConfiguration(OpenConnections()) }
+
     /// A channel of HTTP/1.1 that gives connections up at these times, has a ``ConnectionHandler`` on each, and reads
-    /// heads of requests of bounded size.
-    package var channelConfiguration: HTTP1Channel.Configuration {
+    /// heads of requests of bounded size. Connections enter themselves into `connections`.
+    package func channelConfiguration(_ connections: OpenConnections) -> HTTP1Channel.Configuration {
         HTTP1Channel.Configuration(
-            additionalChannelHandlers: [ConnectionHandler(timeouts: self)], idleTimeout: TimeAmount(request),
+            additionalChannelHandlers: [ConnectionHandler(timeouts: self, connections: connections)],
+            idleTimeout: TimeAmount(request),
             httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
                 maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 100))
     }

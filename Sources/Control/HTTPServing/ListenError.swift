@@ -18,7 +18,10 @@ package struct ListenError: Error, Sendable, CustomStringConvertible {
     }
 
     /// The address is none.
-    package init(_ error: SocketAddressError, host: String) {
+    package init(_ error: SocketAddressError, host: String) { self.init(unknownHost: host) }
+
+    /// No address belongs to the name.
+    package init(unknownHost host: String) {
         description = "\(host) is no host that is known here (see --host)"
     }
 }

@@ -53,9 +53,10 @@ package struct RequestBodyReader: Sendable {
         }
     }
 
-    /// Those bytes as JSON.
+    /// Those bytes as JSON. What could mean two things, or would be altered by reading it, is refused: a key given
+    /// twice, text that is not UTF-8, half a surrogate pair, numbers that are none.
     package func json(_ buffer: ByteBuffer) throws(Failure) -> JSONValue {
-        let limits = JSONLimits(depth: maxDepth)
+        let limits = JSONLimits(depth: maxDepth, allowsRepeatedKeys: false, isStrict: true)
         let result = buffer.withUnsafeReadableBytes { bytes in
             Result { () throws(JSONParseError) in try JSONValue(parsing: bytes, limits: limits) }
         }

@@ -74,8 +74,9 @@ package struct WireObject {
             if let exact = Value(exactly: number) { return exact }
             throw WireDecodingError(path: path, message: "invalid value: integer `\(number)`, expected \(type)")
         case .number(let number):
-            // Whole numbers beyond Int64 come as doubles; a u64 seed may be one.
+            // Whole numbers beyond Int64 come as doubles; a u64 seed may be one. The greatest come as a double beyond.
             if number >= 9.2e18, let exact = Value(exactly: number) { return exact }
+            if number == 0x1p64, Value.max == UInt64.max { return Value.max }
             throw WireDecodingError(path: path, message: value.mismatch(type))
         default: throw WireDecodingError(path: path, message: value.mismatch(type))
         }

@@ -154,7 +154,9 @@ private struct LastEvent {
 
     init(_ bytes: [UInt8]) {
         guard let value = try? JSONValue(parsing: bytes, limits: JSONLimits(depth: 64)) else { return }
-        let counts = value["usage"].flatMap { $0.isNull ? nil : $0 } ?? value["details"]
+        // Not by flatMap: `nil` in its closure would be JSON's null.
+        let usage = value["usage"]
+        let counts = usage?.isNull == false ? usage : value["details"]
         promptTokens = counts?["prompt_tokens"]?.intValue
         outputTokens = counts?["completion_tokens"]?.intValue ?? counts?["generated_tokens"]?.intValue
         isEnd =

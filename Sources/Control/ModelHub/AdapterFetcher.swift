@@ -174,7 +174,7 @@ final class AdapterFetcher: Sendable {
     private func fetch(_ job: Job, _ key: Key) -> Outcome {
         let store = ModelStore(root: "\(cache)/\(key.tenant)")
         let name = ContentDigest.text(of: key.reference)
-        let old = store.model(named: name)
+        let old = store.model(named: name) ?? copy(of: job.reference, in: store)
         var client = job.client
         if old != nil {
             // There is something to fall back on, and somebody waits.
@@ -203,6 +203,19 @@ final class AdapterFetcher: Sendable {
             default: break
             }
             return .failure(AdapterError(error, adapter: job.reference.description))
+        }
+    }
+
+    /// What was fetched under another revision, where the one asked for is that commit: its content is the same for ever.
+    private func copy(of reference: HubReference, in store: ModelStore) -> StoredModel? {
+        guard reference.revision.utf8.count == 40, reference.revision.allSatisfy(\.isHexDigit),
+            let models = try? store.listing().models
+        else { return nil }
+        return models.first { model in
+            guard model.commit == reference.revision, let other = try? HubReference(parsing: model.source) else {
+                return false
+            }
+            return other.owner == reference.owner && other.name == reference.name
         }
     }
 

@@ -68,6 +68,14 @@ public struct AdapterLocator: AdapterLocating {
         return ids.sorted { $0.utf8.lexicographicallyPrecedes($1.utf8) }
     }
 
+    /// Where an adapter is right now: below the root, else in the registry; nil where in neither.
+    public func place(of id: String) -> AdapterSource? {
+        guard (1...1024).contains(id.utf8.count) else { return nil }
+        if root != nil, (try? local(id)) != nil { return .local }
+        guard let registry, (try? AdapterID(parsing: id)) != nil, (try? registry.resolve(id)) != nil else { return nil }
+        return .pbase
+    }
+
     private func collect(
         _ folder: String, below prefix: String, depth: Int, _ budget: inout Int, into ids: inout Set<String>
     ) {
@@ -99,16 +107,36 @@ extension AdapterLocator {
             }
             return try folder(at: id, id: id, within: nil)
         }
-        guard HubFile.isSafePath(id) else {
+        guard let path = Self.relative(id, to: root), HubFile.isSafePath(path) else {
             throw AdapterError(
                 .invalidRequest,
                 "adapter \"\(AdapterID.excerpt(id))\": a local id is a path below the adapter root, with no \"..\""
-            )
+                    + elsewhere(id))
         }
         guard let top = Self.realPath(root) else {
             throw AdapterError(.notFound, "no adapter \"\(AdapterID.excerpt(id))\": the adapter root is not there")
         }
-        return try folder(at: top + "/" + id, id: id, within: top)
+        return try folder(at: top + "/" + path, id: id, within: top)
+    }
+
+    /// The part of a path that is below the root; paths that are not absolute are below it.
+    private static func relative(_ id: String, to root: String) -> String? {
+        guard id.hasPrefix("/") else { return id }
+        for top in [root, realPath(root)] {
+            guard let top, id.utf8.starts(with: (top + "/").utf8) else { continue }
+            return String(decoding: id.utf8.dropFirst(top.utf8.count + 1), as: UTF8.self)
+        }
+        return nil
+    }
+
+    /// Where else an adapter that is not below the root may be, for the end of a message.
+    private func elsewhere(_ id: String) -> String {
+        if id.hasPrefix("hf:") { return " (adapter_source \"hub\", or none, leads to the hub)" }
+        if let registry, (try? registry.resolve(id)) != nil {
+            return " (the registry has one: adapter_source \"pbase\", or none)"
+        }
+        return registry == nil
+            ? "" : ", and the registry has none (hf:owner/name, or adapter_source \"hub\", leads to the hub)"
     }
 
     /// The PEFT folder at a path, with all links followed; none may lead out of `top`.
@@ -118,15 +146,37 @@ extension AdapterLocator {
             // By bytes: comparing strings would take different spellings of one character for the same.
             return path.utf8.starts(with: (top + "/").utf8)
         }
-        guard let folder = Self.realPath(path), isInside(folder), FileSystem.isDirectory(folder) else {
-            throw AdapterError(.notFound, "no adapter \"\(AdapterID.excerpt(id))\"")
-        }
+        let shown = AdapterID.excerpt(id)
+        let missing = AdapterError(
+            .notFound, "no adapter \"\(shown)\"" + (top == nil ? "" : " below the adapter root" + elsewhere(id)))
+        guard let folder = Self.realPath(path) else { throw missing }
+        guard isInside(folder) else { throw Self.leadsOut(shown, what: "it") }
+        guard FileSystem.isDirectory(folder) else { throw missing }
         for name in AdapterFiles.required {
-            guard let file = Self.realPath(folder + "/" + name), isInside(file), FileSystem.isFile(file) else {
-                throw AdapterError(.notFound, "adapter \"\(AdapterID.excerpt(id))\": its folder has no \(name)")
+            guard let file = Self.realPath(folder + "/" + name), FileSystem.isFile(file) else {
+                throw Self.incomplete(folder, shown, name)
             }
+            guard isInside(file) else { throw Self.leadsOut(shown, what: name) }
         }
         return AdapterLocation(folder: folder)
+    }
+
+    private static func leadsOut(_ id: String, what: String) -> AdapterError {
+        AdapterError(
+            .notFound,
+            "adapter \"\(id)\": \(what) is a link that leads out of the adapter root, which is not followed "
+                + "(copy the files, or move the root up)")
+    }
+
+    private static func incomplete(_ folder: String, _ id: String, _ name: String) -> AdapterError {
+        let hasPickle = FileSystem.names(in: folder)?.contains("adapter_model.bin") == true
+        guard name == AdapterFiles.weights, hasPickle else {
+            return AdapterError(.notFound, "adapter \"\(id)\": its folder has no \(name)")
+        }
+        return AdapterError(
+            .invalidAdapter,
+            "adapter \"\(id)\": its weights are a Python pickle (adapter_model.bin), which can run code when read and "
+                + "is never read here (save the adapter with PEFT's safe_serialization=True)")
     }
 
     private func registered(_ id: String) throws(AdapterError) -> AdapterLocation {

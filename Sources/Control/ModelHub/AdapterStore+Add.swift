@@ -56,7 +56,8 @@ extension AdapterStore {
                     let model = try HubPull(
                         client: client, store: pulls, reference: reference,
                         name: ContentDigest.text(of: name + "\n" + reference.description),
-                        content: .adapter(maximumBytes: .max), cancellation: cancellation, onEvent: onEvent
+                        content: .adapter(maximumBytes: .max), cancellation: cancellation,
+                        onEvent: { onEvent($0.naming(name)) }
                     ).run()
                     let adapter = try publish(
                         model.path, as: name, source: reference.description, commit: model.commit, cancellation,
@@ -82,7 +83,7 @@ extension AdapterStore {
 
     /// Reads an adapter as the engine would, so that no version is there that can't be served to any model.
     private static func checkContent(_ folder: String) throws(ModelHubError) {
-        do throws(AdapterError) { _ = try AdapterFolder(path: folder) } catch {
+        do throws(AdapterError) { try AdapterFolder(path: folder).checkTensors() } catch {
             throw ModelHubError(.unsupported, error.message.replacing(folder + "/", with: ""))
         }
     }
@@ -100,7 +101,7 @@ extension AdapterStore {
         }
         guard let missing = AdapterFiles.required.first(where: { !FileSystem.isFile(path + "/" + $0) }) else { return }
         if missing == AdapterFiles.weights, names.contains(where: PullSelection.isPickle) {
-            throw PullSelection.pickleError(path)
+            throw PullSelection.adapterPickleError(path)
         }
         throw ModelHubError(.unsupported, "\(path) is no LoRA adapter: it has no \(missing)")
     }

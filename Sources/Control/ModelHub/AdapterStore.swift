@@ -1,3 +1,4 @@
+import Deployments
 import Glibc
 import ServingJSON
 
@@ -74,13 +75,21 @@ public struct AdapterStore: Sendable {
         }
     }
 
+    /// Whether there is something to remove under `name/version`, or `name`, damaged or not.
+    /// - Throws: `.notFound`; `.badReference` for what is no id.
+    public func checkHolds(_ text: String) throws(ModelHubError) { try checkHolds(AdapterID(parsing: text)) }
+
+    private func checkHolds(_ id: AdapterID) throws(ModelHubError) {
+        guard id.version.map(versions(of: id.name).contains) ?? FileSystem.isDirectory(folder(of: id.name)) else {
+            throw unknown(id)
+        }
+    }
+
     /// Removes `name/version`, or all versions of `name`, and gives the bytes freed. Damaged ones go too.
     /// - Throws: `.notFound`; `.busy` while one of that name is being added.
     public func remove(_ text: String) throws(ModelHubError) -> Int64 {
         let id = try AdapterID(parsing: text)
-        guard id.version.map(versions(of: id.name).contains) ?? FileSystem.isDirectory(folder(of: id.name)) else {
-            throw unknown(id)
-        }
+        try checkHolds(id)
         guard let lock = try lock(id.name) else {
             throw ModelHubError(.busy, "an adapter \(id.name) is being added", hint: "stop that first")
         }
@@ -104,7 +113,7 @@ public struct AdapterStore: Sendable {
             return ModelHubError(.notFound, "adapter \(id.name) has no version \(version)", hint: "there is \(known)")
         }
         let names = (FileSystem.names(in: root) ?? []).filter { !versions(of: $0).isEmpty }
-        let near = names.filter { EditDistance.between(id.name, $0) <= max(2, id.name.utf8.count / 3) }
+        let near = names.filter { Spelling.distance(id.name, $0) <= max(2, id.name.utf8.count / 3) }
         let hint =
             if !near.isEmpty {
                 "did you mean \(near.prefix(3).joined(separator: ", "))?"

@@ -1,3 +1,4 @@
+import Deployments
 import Glibc
 import ServingJSON
 
@@ -142,7 +143,7 @@ public struct ModelStore: Sendable {
 
     private func unknown(_ name: String) -> ModelHubError {
         let names = (try? listing().models.map(\.name)) ?? []
-        let near = names.filter { EditDistance.between(name, $0) <= max(2, name.utf8.count / 3) }
+        let near = names.filter { Spelling.distance(name, $0) <= max(2, name.utf8.count / 3) }
         let hint =
             if !near.isEmpty {
                 "did you mean \(near.prefix(3).joined(separator: ", "))?"

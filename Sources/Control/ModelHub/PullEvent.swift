@@ -15,3 +15,15 @@ public enum PullEvent: Sendable, Equatable {
     /// The newest commit was in the store already.
     case upToDate(model: String)
 }
+
+extension PullEvent {
+    /// The event of something that people know by another name than the store does.
+    func naming(_ name: String) -> PullEvent {
+        switch self {
+        case .waiting: .waiting(model: name)
+        case .started(_, let files, let totalBytes): .started(model: name, files: files, totalBytes: totalBytes)
+        case .upToDate: .upToDate(model: name)
+        default: self
+        }
+    }
+}

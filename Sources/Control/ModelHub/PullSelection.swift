@@ -33,7 +33,7 @@ struct PullSelection: Equatable {
         let names = snapshot.files.map(\.path)
         if let missing = AdapterFiles.required.first(where: { !names.contains($0) }) {
             if missing == AdapterFiles.weights, names.contains(where: Self.isPickle) {
-                throw Self.pickleError(repository)
+                throw Self.adapterPickleError(repository)
             }
             throw ModelHubError(.unsupported, "\(repository) is no LoRA adapter: it has no \(missing)")
         }
@@ -67,6 +67,13 @@ struct PullSelection: Equatable {
         ModelHubError(
             .unsupported, "\(what): pickle files can run code when they are opened, so pbctl never loads them",
             hint: "use a repository with safetensors or GGUF files")
+    }
+
+    static func adapterPickleError(_ what: String) -> ModelHubError {
+        ModelHubError(
+            .unsupported,
+            "\(what): its weights are a pickle, which can run code when it is opened, so pbctl never loads it",
+            hint: "save the adapter with PEFT's safe_serialization=True")
     }
 
     /// `name-00001-of-00003.gguf`

@@ -48,6 +48,7 @@ struct EmbeddingRoutes: Sendable {
             throw error.native
         }
         guard !body.inputs.isEmpty else { throw .validation("`inputs` cannot be empty") }
+        try service.refuseFarTooLong(body.inputs)
         let ids: [TokenID]
         do {
             ids = try service.model.promptTokens(body.inputs, addingSpecialTokens: true)
@@ -128,7 +129,7 @@ struct EmbeddingRoutes: Sendable {
         defer { withExtendedLifetime(ticket) {} }
         let selection = try service.selection(body.adapter, bearer)
         let inputs = try body.inputs.map { input in
-            let ids = try service.tokens(of: input)
+            let ids = try service.tokens(of: input, field: "input")
             guard !ids.isEmpty else { throw OpenAIError.invalid("input can't be empty", param: "input") }
             guard ids.count <= service.limits.maxInputLength else {
                 throw OpenAIError.invalid(

@@ -106,6 +106,8 @@ struct NativeRoutes: Sendable {
         if let selection = try? service.adapters.selection(body.parameters.adapter, bearer: caller.bearer) {
             headers.append(contentsOf: service.adapterHeaders(selection))
         }
+        // Let in before the head goes out: a stream that has begun is finished, also when the server is told to stop.
+        let entrance = Result { () throws(NativeError) in try service.enter() }
         return HTTPReply.events(headers) { writer in
             var record = RequestRecord(service.metrics)
             var writer = AnswerWriter(writer, isAnnotated: caller.gateway != nil)
@@ -113,7 +115,7 @@ struct NativeRoutes: Sendable {
             // The client has the whole answer.
             if resumed?.choices[0]?.isFinished == true { return record.succeed() }
             do {
-                let ticket = try service.enter()
+                let ticket = try entrance.get()
                 defer { withExtendedLifetime(ticket) {} }
                 let run = try await start(body, caller, &record, isStream: true)
                 var shape = NativeResponse(body.parameters, prompt: run.prompt, texts: run.texts)
@@ -185,6 +187,10 @@ struct NativeRoutes: Sendable {
     private func promptTokens(_ body: NativeGenerateRequest) throws(NativeError) -> ([Int32], any TokenTexts) {
         guard !body.inputs.isEmpty else { throw .validation("`inputs` cannot be empty") }
         guard let texts = service.model.texts else { throw .noTokenizer }
+        // What `truncate` cuts off is not refused.
+        if body.parameters.truncate == nil || service.configuration.isLoRAXCompatible {
+            try service.refuseFarTooLong(body.inputs)
+        }
         var ids: [Int32]
         do {
             ids = try service.model.promptTokens(body.inputs, addingSpecialTokens: true)

@@ -18,6 +18,7 @@ struct OpenAIRoutes: Sendable {
             let body = try ChatRequest(json)
             let ticket = try service.enterOpenAI()
             let texts = try service.openAITexts()
+            try service.refuseFarTooLong(body.messages)
             var prompt = ChatPrompt(messages: body.messages)
             prompt.variables = body.templateVariables
             let ids: [TokenID]
@@ -48,7 +49,7 @@ struct OpenAIRoutes: Sendable {
             let texts = try service.openAITexts()
             var (generations, promptTexts): ([GenerationRequest], [String]) = ([], [])
             for input in body.prompts {
-                let ids = try service.tokens(of: input)
+                let ids = try service.tokens(of: input, field: "prompt")
                 var generation = service.model.request(id: service.makeRequestID(), promptTokenIDs: ids)
                 body.apply(
                     to: &generation,

@@ -13,6 +13,8 @@ package struct ReplicaConfiguration: Sendable {
     package var baseModelIDs: Set<String>
     /// Where adapter ids lead unless the request says so.
     package var adapterSource: AdapterSource
+    /// Where an adapter is found right now, for ids that come without a source; nil leaves it to ``adapterSource``.
+    package var adapterPlace: @Sendable (String) -> AdapterSource?
     /// Adapters that `/v1/models` lists, looked up each time.
     package var adapterIDs: @Sendable () -> [String]
     /// Most requests under way.
@@ -27,6 +29,8 @@ package struct ReplicaConfiguration: Sendable {
     package var isLoRAXCompatible: Bool
     /// When slow connections are given up.
     package var timeouts: ConnectionTimeouts
+    /// How long requests may run on when the server is told to stop.
+    package var drainLimit: Duration
     /// Version that `/info` tells.
     package var version: String
     /// Name that a control plane gave this replica; nil where there is none.
@@ -42,6 +46,7 @@ package struct ReplicaConfiguration: Sendable {
         self.apiKey = apiKey
         self.baseModelIDs = baseModelIDs
         self.adapterSource = adapterSource
+        adapterPlace = { _ in nil }
         adapterIDs = { [] }
         maxConcurrentRequests = 1024
         maxBodyBytes = 2 << 20
@@ -50,6 +55,7 @@ package struct ReplicaConfiguration: Sendable {
         maxBatchSize = 256
         isLoRAXCompatible = false
         timeouts = ConnectionTimeouts()
+        drainLimit = .seconds(600)
         version = "0.1.0"
     }
 }

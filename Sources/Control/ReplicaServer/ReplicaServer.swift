@@ -36,6 +36,7 @@ package struct LoadedReplica: Sendable {
 package struct ReplicaServer: Sendable {
     private let configuration: ReplicaConfiguration
     private let admission: Admission
+    private let connections = OpenConnections()
     private let stage = ReplicaStage()
 
     /// What happens to a server, for whoever started it.
@@ -58,8 +59,8 @@ package struct ReplicaServer: Sendable {
         admission = Admission(limit: configuration.maxConcurrentRequests)
     }
 
-    /// Serves until SIGTERM or SIGINT, then finishes what runs and returns. A second signal ends the process at once,
-    /// and so does the first one while the model is loaded.
+    /// Serves until SIGTERM or SIGINT, then finishes what runs, for at most ``ReplicaConfiguration/drainLimit``, and
+    /// returns. A second signal ends the process at once, and so does the first one while the model is loaded.
     ///
     /// - Throws: ``ListenError`` where the address can't be listened on, and what `load` or `onEvent` throws, with
     ///   nothing listening any more.
@@ -70,7 +71,7 @@ package struct ReplicaServer: Sendable {
         let (ports, listening) = AsyncStream.makeStream(of: Int.self)
         let application = Application(
             responder: StagedResponder(stage: stage, apiKey: configuration.apiKey),
-            server: .http1(configuration: configuration.timeouts.channelConfiguration),
+            server: .http1(configuration: configuration.timeouts.channelConfiguration(connections)),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), serverName: "pbctl", backlog: 1024),
             onServerRunning: { channel in
@@ -80,7 +81,10 @@ package struct ReplicaServer: Sendable {
             logger: Self.logger)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [application, DrainService(admission: admission)], logger: Self.logger))
+                services: [
+                    application,
+                    DrainService(admission: admission, connections: connections, limit: configuration.drainLimit),
+                ], logger: Self.logger))
         do {
             // A task that returns true ends the server; the others go on without it.
             try await withThrowingTaskGroup(of: Bool.self) { tasks in
@@ -103,6 +107,8 @@ package struct ReplicaServer: Sendable {
             throw ListenError(error, host: configuration.host, port: configuration.port)
         } catch let error as SocketAddressError {
             throw ListenError(error, host: configuration.host)
+        } catch is SocketAddressError.UnknownHost {
+            throw ListenError(unknownHost: configuration.host)
         }
     }
 

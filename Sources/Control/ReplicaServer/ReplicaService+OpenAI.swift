@@ -1,6 +1,7 @@
 import HTTPServing
 import ServingAPI
 import ServingAdapters
+import ServingEngine
 import ServingTensors
 
 extension ReplicaService {
@@ -19,10 +20,14 @@ extension ReplicaService {
     }
 
     /// Tokens of a prompt or an input; an empty text is the beginning-of-sequence token where the model has one.
-    func tokens(of input: PromptInput) throws(OpenAIError) -> [TokenID] {
+    func tokens(of input: PromptInput, field: String) throws(OpenAIError) -> [TokenID] {
         switch input {
         case .tokenIDs(let ids): return ids
         case .text(let text):
+            if let count = tokenCount(ofFarTooLong: text) {
+                throw OpenAIError(
+                    .promptTooLong(promptTokenCount: count, contextLength: limits.maxTotalTokens), input: field)
+            }
             do {
                 return try model.promptTokens(text, addingSpecialTokens: true)
             } catch {

@@ -27,7 +27,7 @@ final class ReplicaService: Sendable {
         self.admission = admission ?? Admission(limit: configuration.maxConcurrentRequests)
         adapters = AdapterResolver(
             baseModelIDs: configuration.baseModelIDs.union([model.name]), defaultSource: configuration.adapterSource,
-            isLoRAXCompatible: configuration.isLoRAXCompatible)
+            isLoRAXCompatible: configuration.isLoRAXCompatible, placeOf: configuration.adapterPlace)
         limits = NativeLimits(contextLength: model.limits.contextLength)
         bodies = RequestBodyReader(maxBytes: configuration.maxBodyBytes, maxDepth: configuration.maxJSONDepth)
         startedAt = UnixTime.now()

@@ -26,6 +26,8 @@ package struct AdapterFields: Sendable, Equatable {
     package var merged: Merged?
     /// `api_token`, for the hub that the adapter comes from.
     package var token: String?
+    /// OpenAI's `model`, where ``id`` names an adapter beside it.
+    package var model: String?
 
     init(_ fields: WireObject) throws(WireDecodingError) {
         id = try fields.string("adapter_id")
@@ -41,6 +43,11 @@ package struct AdapterFields: Sendable, Equatable {
 
     /// No adapter.
     package init() {}
+
+    /// Takes OpenAI's `model`: the adapter's id, where no other field holds one.
+    mutating func name(model: String) {
+        if let id, !id.isEmpty { self.model = model } else { id = model }
+    }
 
     /// The adapters' ids, joined as LoRAX's headers do.
     package var name: String? { merged.map { $0.ids.joined(separator: ",") } ?? id.flatMap { $0.isEmpty ? nil : $0 } }
@@ -80,6 +87,8 @@ package struct AdapterResolver: Sendable {
     package let baseModelIDs: Set<String>
     /// Where ids lead unless the request says so.
     package let defaultSource: AdapterSource
+    /// Where an id is found right now; nil leaves it to ``defaultSource``. Asked only where the request names no source.
+    private let placeOf: @Sendable (String) -> AdapterSource?
     /// Whether a density of 0, LoRAX's default, is taken.
     package let isLoRAXCompatible: Bool
 
@@ -87,7 +96,11 @@ package struct AdapterResolver: Sendable {
     package static let baseModelAdapterID = "__base_model__"
 
     /// A resolver for one base model.
-    package init(baseModelIDs: Set<String>, defaultSource: AdapterSource, isLoRAXCompatible: Bool = false) {
+    package init(
+        baseModelIDs: Set<String>, defaultSource: AdapterSource, isLoRAXCompatible: Bool = false,
+        placeOf: @escaping @Sendable (String) -> AdapterSource? = { _ in nil }
+    ) {
+        self.placeOf = placeOf
         self.isLoRAXCompatible = isLoRAXCompatible
         self.baseModelIDs = baseModelIDs.union(["", Self.baseModelAdapterID])
         self.defaultSource = defaultSource
@@ -101,20 +114,34 @@ package struct AdapterResolver: Sendable {
                 throw .invalid("at most one of `adapter_id` or `adapters` may be provided")
             }
             let merge = try merge(merged)
-            let source = try source(fields.source, adapter: merged.ids.joined(separator: ","))
+            let source = try source(fields.source, adapters: merged.ids)
             return AdapterSelection(.merged(merge), source: source, token: token(fields, bearer, source))
         }
+        if let model = fields.model, let id = fields.id, model != id, !baseModelIDs.contains(model) {
+            throw .invalid("`model` names \"\(model)\" and `adapter_id` names \"\(id)\": leave one of them out")
+        }
         guard let id = fields.id, !baseModelIDs.contains(id) else { return nil }
-        let source = try source(fields.source, adapter: id)
+        let source = try source(fields.source, adapters: [id])
         return AdapterSelection(.single(id), source: source, token: token(fields, bearer, source))
     }
 
-    private func source(_ name: String?, adapter: String) throws(AdapterFieldsError) -> AdapterSource {
-        guard let name, !name.isEmpty else { return defaultSource }
+    private func source(_ name: String?, adapters: [String]) throws(AdapterFieldsError) -> AdapterSource {
+        guard let name, !name.isEmpty else { return try source(of: adapters) }
         guard let source = AdapterSource(rawValue: name.lowercased()) else {
-            throw .unknownSource(name, adapter: adapter)
+            throw .unknownSource(name, adapter: adapters.joined(separator: ","))
         }
         return source
+    }
+
+    /// Where ids lead that come without a source: `hf:` is the hub, as on the command line.
+    private func source(of ids: [String]) throws(AdapterFieldsError) -> AdapterSource {
+        let sources = ids.map { $0.hasPrefix("hf:") ? AdapterSource.hub : placeOf($0) ?? defaultSource }
+        guard let first = sources.first else { return defaultSource }
+        guard sources.allSatisfy({ $0 == first }) else {
+            let places = zip(ids, sources).map { "\($0) (\($1.rawValue))" }.joined(separator: ", ")
+            throw .invalid("adapters that are merged must be in one place. Given: \(places)")
+        }
+        return first
     }
 
     /// The credential, only where there is somebody to show it to: it is part of an adapter's identity. Clients that must

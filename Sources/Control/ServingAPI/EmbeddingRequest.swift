@@ -35,7 +35,7 @@ package struct EmbeddingRequest: Sendable, Equatable {
                 }
                 adapter = try AdapterFields(parameters)
             }
-            if adapter.id == nil { adapter.id = model }
+            adapter.name(model: model)
             self.adapter = adapter
             dimensionCount = try fields.integer("dimensions", "u32", as: UInt32.self).map(Int.init)
             let name = try fields.string("encoding_format") ?? "float"

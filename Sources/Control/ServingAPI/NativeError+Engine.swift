@@ -13,9 +13,14 @@ extension NativeError {
         case .shuttingDown: self = .shuttingDown
         case .emptyPrompt: self = .validation("`inputs` cannot be empty")
         case .invalidParameter(let error):
-            let name = OpenAIError.wireNames[error.field] ?? error.field
+            let name = nativeNames[error.field] ?? OpenAIError.wireNames[error.field] ?? error.field
             self = .validation("`\(name)` must be \(error.expected). Given: \(error.value)")
         default: self = .validation(error.description)
         }
     }
 }
+
+/// LoRAX's names of the engine's fields, where they are others than OpenAI's.
+private let nativeNames = [
+    "logProbabilityCount": "return_k_alternatives", "sampleCount": "best_of", "maxTokenCount": "max_new_tokens",
+]

@@ -27,7 +27,7 @@ package struct OpenAISampling: Sendable, Equatable {
             model = try fields.string("model") ?? ""
             var adapter = try AdapterFields(fields)
             // A model beside merged_adapters is one adapter too many, unless it is the base.
-            if adapter.id == nil { adapter.id = model }
+            adapter.name(model: model)
             self.adapter = adapter
             choiceCount = try fields.integer("n", "u32", as: UInt32.self).map(Int.init) ?? 1
             stop = try Self.stop(fields)
@@ -59,7 +59,7 @@ package struct OpenAISampling: Sendable, Equatable {
         parameters.repetitionPenalty = try fields.float("repetition_penalty") ?? 1
         parameters.presencePenalty = try fields.float("presence_penalty") ?? 0
         parameters.frequencyPenalty = try fields.float("frequency_penalty") ?? 0
-        parameters.seed = try fields.integer("seed", "i64", as: Int64.self).map { UInt64(bitPattern: $0) }
+        parameters.seed = try Self.seed(fields)
         guard let biases = try fields.object("logit_bias", named: "map") else { return }
         for (name, value) in biases.object.members {
             guard let id = TokenID(name), id >= 0 else {
@@ -68,6 +68,12 @@ package struct OpenAISampling: Sendable, Equatable {
             guard let bias = value.doubleValue else { throw biases.fails(name, value.mismatch("f32")) }
             parameters.logitBias[id] = Float(bias)
         }
+    }
+
+    /// A seed of either kind: from Int64.min to UInt64.max.
+    private static func seed(_ fields: WireObject) throws(WireDecodingError) -> UInt64? {
+        if case .number(let number)? = fields["seed"], number > 0 { return try fields.integer("seed", "u64") }
+        return try fields.integer("seed", "i64", as: Int64.self).map { UInt64(bitPattern: $0) }
     }
 
     private mutating func check(_ fields: WireObject) throws(OpenAIError) {

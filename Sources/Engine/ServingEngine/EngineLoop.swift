@@ -229,8 +229,12 @@ final class EngineLoop {
             outcomes.append(.computed)
             return nil
         }
-        active.send(.embedding(active.hiddenSum.map { Float($0 / Double(count)) }))
         outcomes.append(.finished)
+        let mean = active.hiddenSum.map { Float($0 / Double(count)) }
+        guard mean.allSatisfy(\.isFinite) else {
+            return .failed("the model's hidden states are not finite: its weights or the adapter's are too large")
+        }
+        active.send(.embedding(mean))
         return .length
     }
 

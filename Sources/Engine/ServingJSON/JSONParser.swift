@@ -25,11 +25,15 @@ public struct JSONLimits: Sendable {
     public var depth: Int
     /// Whether an object may hold a key twice; the last value then wins, as in Python.
     public var allowsRepeatedKeys: Bool
+    /// Whether only RFC 8259 is read, and only what a `String` holds unchanged: no `NaN`, no `Infinity`, no number that
+    /// a double can't hold, no invalid UTF-8, no unpaired surrogate.
+    public var isStrict: Bool
 
     /// Limits; a depth of 512 is more than any file that is not an attack has.
-    public init(depth: Int = 512, allowsRepeatedKeys: Bool = true) {
+    public init(depth: Int = 512, allowsRepeatedKeys: Bool = true, isStrict: Bool = false) {
         self.depth = depth
         self.allowsRepeatedKeys = allowsRepeatedKeys
+        self.isStrict = isStrict
     }
 }
 
@@ -37,7 +41,8 @@ extension JSONValue {
     /// Reads one JSON text (RFC 8259) with nothing but white space around it.
     ///
     /// As Python's reader does, and model files need, it also takes `NaN`, `Infinity` and `-Infinity`. Invalid UTF-8 in
-    /// a string and unpaired surrogate escapes become U+FFFD. A UTF-8 byte order mark at the start is skipped.
+    /// a string and unpaired surrogate escapes become U+FFFD. Where the limits are strict, all of these are faults. A
+    /// UTF-8 byte order mark at the start is skipped.
     public init(parsing text: UnsafeRawBufferPointer, limits: JSONLimits = JSONLimits()) throws(JSONParseError) {
         var parser = JSONParser(text: text, limits: limits)
         self = try parser.document()
@@ -63,11 +68,13 @@ struct JSONParser {
     private var offset = 0
     private var depthLeft: Int
     private let allowsRepeatedKeys: Bool
+    private let isStrict: Bool
 
     init(text: UnsafeRawBufferPointer, limits: JSONLimits) {
         self.text = text
         depthLeft = limits.depth
         allowsRepeatedKeys = limits.allowsRepeatedKeys
+        isStrict = limits.isStrict
     }
 
     mutating func document() throws(JSONParseError) -> JSONValue {
@@ -99,9 +106,9 @@ struct JSONParser {
         case UInt8(ascii: "t"): return try word("true", .bool(true))
         case UInt8(ascii: "f"): return try word("false", .bool(false))
         case UInt8(ascii: "n"): return try word("null", .null)
-        case UInt8(ascii: "N"): return try word("NaN", .number(.nan))
-        case UInt8(ascii: "I"): return try word("Infinity", .number(.infinity))
-        case UInt8(ascii: "-") where offset + 1 < text.count && text[offset + 1] == UInt8(ascii: "I"):
+        case UInt8(ascii: "N") where !isStrict: return try word("NaN", .number(.nan))
+        case UInt8(ascii: "I") where !isStrict: return try word("Infinity", .number(.infinity))
+        case UInt8(ascii: "-") where !isStrict && offset + 1 < text.count && text[offset + 1] == UInt8(ascii: "I"):
             offset += 1
             return try word("Infinity", .number(-.infinity))
         default: return try number()
@@ -214,7 +221,7 @@ struct JSONParser {
         }
         if isWhole, let integer = wholeNumber(start..<offset) { return .integer(integer) }
         let digits = String(decoding: UnsafeRawBufferPointer(rebasing: text[start..<offset]), as: UTF8.self)
-        guard let number = Double(digits) else { throw error("number out of range") }
+        guard let number = Double(digits), number.isFinite || !isStrict else { throw error("number out of range") }
         return .number(number)
     }
 
@@ -251,14 +258,22 @@ struct JSONParser {
             let byte = text[offset]
             if byte == UInt8(ascii: "\"") {
                 offset += 1
-                return String(
-                    decoding: UnsafeRawBufferPointer(rebasing: text[start..<offset - 1]), as: UTF8.self)
+                return try decoded(UnsafeRawBufferPointer(rebasing: text[start..<offset - 1]), from: start)
             }
             if byte == UInt8(ascii: "\\") { return try escapedString(from: start) }
             guard byte >= 0x20 else { throw error("control character in a string") }
             offset += 1
         }
         throw error("text ends inside a string")
+    }
+
+    /// The text of a string that began at `start`.
+    private func decoded(_ bytes: some Collection<UInt8>, from start: Int) throws(JSONParseError) -> String {
+        guard isStrict else { return String(decoding: bytes, as: UTF8.self) }
+        guard let string = String(validating: bytes, as: UTF8.self) else {
+            throw JSONParseError(reason: "a string that is not UTF-8", offset: start)
+        }
+        return string
     }
 
     /// The rest of a string that holds at least one escape; `offset` is at the first backslash.
@@ -269,7 +284,7 @@ struct JSONParser {
             switch byte {
             case UInt8(ascii: "\""):
                 offset += 1
-                return String(decoding: bytes, as: UTF8.self)
+                return try decoded(bytes, from: start)
             case UInt8(ascii: "\\"):
                 offset += 1
                 try escape(into: &bytes)
@@ -307,7 +322,7 @@ struct JSONParser {
         if let scalar = Unicode.Scalar(first) { return String(Character(scalar)) }
         guard first < 0xDC00, text.count - offset >= 6, text[offset] == UInt8(ascii: "\\"),
             text[offset + 1] == UInt8(ascii: "u")
-        else { return "\u{FFFD}" }
+        else { return try unpaired() }
         let afterFirst = offset
         offset += 2
         let second = try fourHexDigits()
@@ -315,9 +330,15 @@ struct JSONParser {
             let scalar = Unicode.Scalar(0x10000 + (first - 0xD800) << 10 + (second - 0xDC00))
         else {
             offset = afterFirst
-            return "\u{FFFD}"
+            return try unpaired()
         }
         return String(Character(scalar))
+    }
+
+    /// What an unpaired surrogate stands for.
+    private func unpaired() throws(JSONParseError) -> String {
+        guard !isStrict else { throw error("half a surrogate pair in a string") }
+        return "\u{FFFD}"
     }
 
     private mutating func fourHexDigits() throws(JSONParseError) -> UInt32 {

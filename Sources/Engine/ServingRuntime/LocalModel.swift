@@ -87,6 +87,13 @@ public final class LocalModel: Sendable {
         codec = files.hasTokenizer ? try TextCodec(source: source) : nil
         let description = try files.description.merging(adapterAt: options.mergedAdapterPath)
         config = description.config
+        let least = AdapterLibrary.leastDeviceBytes(config)
+        if let bytes = options.adapters.deviceBytes, bytes < least {
+            throw RuntimeError(
+                .outOfMemory,
+                "\(bytes) bytes hold no adapter of this model: one of rank 8 for queries and values takes \(least) "
+                    + "(raise --adapter-memory)")
+        }
         let runner = try Self.makeRunner(description, options)
         deviceDescription = runner.backend.description
         threadCount = runner.backend.threadCount

@@ -13,7 +13,8 @@ public final class TeacherForcedScorer {
         public var ids: [TokenID]
         /// Natural logarithms of their probabilities.
         public var logProbabilities: [Double]
-        /// Logarithm of the probability of all other tokens; -infinity where there are none.
+        /// Logarithm of the probability of all other tokens; -infinity where there are none; not a number where the scores
+        /// are not finite and nothing can be said.
         public var logRest: Double
     }
 
@@ -51,6 +52,7 @@ public final class TeacherForcedScorer {
             adapter = nil
             return
         }
+        try first.checkServable()
         do {
             adapter = try runner.backend.makeUploader().upload(AdapterParts(first, of: description.weights))
         } catch {
@@ -95,7 +97,7 @@ public final class TeacherForcedScorer {
         }
         return Position(
             ids: best.map { TokenID($0) }, logProbabilities: best.map { Double(scores[$0]) - logTotal },
-            logRest: rest > 0 ? log(rest) : -.infinity)
+            logRest: !logTotal.isFinite ? .nan : rest > 0 ? log(rest) : -.infinity)
     }
 }
 

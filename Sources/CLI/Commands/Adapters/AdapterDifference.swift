@@ -33,7 +33,7 @@ struct AdapterDifference {
         let names = Set(first.configObject.keys).union(second.configObject.keys).sorted()
         for name in names {
             // PEFT writes null for what is not set, and versions differ in what they write at all.
-            let values = [first, second].map { $0.configObject[name].flatMap { $0.isNull ? nil : $0 } }
+            let values = [first, second].map { $0.configObject[name].present }
             if values[0] != values[1] { fields.append(Field(name: name, first: values[0], second: values[1])) }
         }
         for name in Set((first.tensors.entries + second.tensors.entries).map(\.name)).sorted() {

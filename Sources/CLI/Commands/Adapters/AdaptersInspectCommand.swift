@@ -1,4 +1,6 @@
 import ArgumentParser
+import ControlAPI
+import Deployments
 import ModelHub
 import ServingAdapters
 import ServingJSON
@@ -41,6 +43,7 @@ struct AdaptersInspectCommand: AsyncParsableCommand {
         if let stored = try Self.stored(at: folder.path) {
             for (key, value) in stored.summary.members where object[key] == nil { object[key] = value }
         }
+        if model == nil { try folder.checkTensors() }
         if let model {
             let description = try ModelDescription(path: ModelOptions.path(of: model))
             let weights = try folder.weights(for: description.config, base: description.weights)
@@ -52,7 +55,10 @@ struct AdaptersInspectCommand: AsyncParsableCommand {
         case .text:
             var table = TextTable([])
             for (key, value) in object.members where key != "files" {
-                let list = value.arrayValue?.compactMap(\.stringValue).joined(separator: ", ")
+                let list =
+                    key == "added_at"
+                    ? value.intValue.map { Timestamp(milliseconds: Int64($0) * 1000).iso8601 }
+                    : value.arrayValue?.compactMap(\.stringValue).joined(separator: ", ")
                 table.add([
                     key.replacing("_", with: " "), (value.stringValue ?? list ?? value.text()).onOneLine,
                 ])

@@ -1,4 +1,5 @@
 public import ArgumentParser
+import Glibc
 import ModelHub
 public import ServingAdapters
 import ServingJSON
@@ -48,8 +49,8 @@ struct AdaptersMergeCommand: AsyncParsableCommand {
     @Option(help: "Whose sign wins for ties and dare_ties: that of the sum of values or of signs.")
     var majoritySign: MajoritySignMethod?
 
-    @Option(help: "The same seed makes dare_linear and dare_ties drop the same.")
-    var seed: UInt64 = 0
+    @Option(help: "The same seed makes dare_linear and dare_ties drop the same (default: 0).")
+    var seed: UInt64?
 
     @Flag(help: "Combine as LoRAX does: weights on both factors, no rescaling.")
     var loraxCompat = false
@@ -61,15 +62,41 @@ struct AdaptersMergeCommand: AsyncParsableCommand {
         help: ArgumentHelp("File or folder to write.", valueName: "path"), completion: .file(extensions: ["gguf"]))
     var out: String
 
+    @Flag(help: "Write over a GGUF file that is there.")
+    var force = false
+
     func validate() throws {
         guard !adapter.isEmpty else { throw ValidationError("merge needs at least one --adapter") }
         if let weights, weights.values.count != adapter.count {
             throw ValidationError(
                 "--weights: \(weights.values.count) for \(adapter.count) adapters; expected one for each adapter")
         }
+        try checkMethod()
+    }
+
+    /// Refuses flags that the method would not look at, and a method that would do nothing without one.
+    private func checkMethod() throws {
+        let method = method ?? .linear
+        let prunes = [AdapterMergeStrategy.ties, .dareLinear, .dareTies, .magnitudePrune].contains(method)
+        let uses: [(flag: String, isGiven: Bool, isUsed: Bool, methods: String)] = [
+            ("--density", density != nil, prunes, "ties, dare_linear, dare_ties and magnitude_prune"),
+            ("--majority-sign", majoritySign != nil, method == .ties || method == .dareTies, "ties and dare_ties"),
+            ("--seed", seed != nil, method == .dareLinear || method == .dareTies, "dare_linear and dare_ties"),
+        ]
+        for use in uses where use.isGiven && !use.isUsed {
+            throw ValidationError("\(use.flag) is for \(use.methods); --method \(method.rawValue) doesn't use it")
+        }
+        if prunes, density == nil, !loraxCompat {
+            throw ValidationError(
+                "--method \(method.rawValue) needs --density, the share of the elements that it keeps (for instance 0.5; "
+                    + "1 keeps all)")
+        }
     }
 
     func run() async throws {
+        if !force, out.hasSuffix(".gguf"), access(out, F_OK) == 0 {
+            throw CommandFailure.usage("\(out) exists already", hint: "choose another name, or pass --force")
+        }
         let base = try ModelOptions.path(of: model)
         let merge = merge
         // Checked before anything is fetched or read.
@@ -79,23 +106,24 @@ struct AdaptersMergeCommand: AsyncParsableCommand {
         let bar = ProgressBar(title: "merging")
         // Bars count bytes, the writer counts tensors.
         let bytes = Int64(try ModelSummary(path: base).json["weight_bytes"]?.intValue ?? 0)
-        let (isCompatible, seed) = (loraxCompat, seed)
+        let (isCompatible, seed) = (loraxCompat, seed ?? 0)
         let adapters = folders
-        let result: MergedModelWriter.Result
-        do {
-            result = try MergedModelWriter.write(basePath: base, type: type?.tensorType, to: out) { done, total in
+        let (type, out) = (type?.tensorType, out)
+        let (outcome, wasInterrupted) = await InterruptMonitor.run { () async throws -> MergedModelWriter.Result in
+            try MergedModelWriter.write(basePath: base, type: type, to: out) { done, total in
                 bar.update(completed: bytes / Int64(max(total, 1)) * Int64(done), total: bytes)
+            } isCancelled: {
+                Task.isCancelled
             } adapter: { (config, weights) throws(AdapterError) in
                 var updates: [AdapterWeights] = []
                 for folder in adapters { updates.append(try folder.weights(for: config, base: weights)) }
                 guard let merge else { return updates[0] }
                 return try AdapterCombination.combine(updates, merge, loraxCompatible: isCompatible, seed: seed)
             }
-        } catch {
-            bar.finish()
-            throw error
         }
         bar.finish()
+        if wasInterrupted, case .failure = outcome { throw CancellationError() }
+        let result = try outcome.get()
         try TextOutput.error.writeLine("merged into \(result.changedTensorCount) of \(result.tensorCount) tensors")
         try TextOutput.standard.writeLine(out)
     }

@@ -22,6 +22,8 @@ struct AdaptersRemoveCommand: AsyncParsableCommand {
 
     func run() async throws {
         let store = AdapterStore(try PbctlDirectories())
+        // Before anybody is asked about what is not there.
+        for adapter in adapters { try store.checkHolds(adapter) }
         if !yes {
             let things = adapters.map { $0.contains("/") ? $0 : "\($0) (all versions)" }
             guard let isAgreed = Question.confirm("Remove \(things.joined(separator: ", "))?") else {

@@ -1,3 +1,5 @@
+import Deployments
+
 /// What a person typed: a message, a command, or nothing.
 enum ChatCommandLine: Sendable, Equatable {
     /// What `/show` shows.
@@ -114,7 +116,7 @@ enum ChatCommandLine: Sendable, Equatable {
         let names = Topic.allCases.map(\.rawValue)
         throw .usage(
             "/show has no topic '\(name)'",
-            hint: SpellingHint.nearest(to: name, among: names).map { "did you mean '/show \($0)'?" }
+            hint: Spelling.nearest(to: name, among: names).map { "did you mean '/show \($0)'?" }
                 ?? "topics: \(names.joined(separator: ", "))")
     }
 
@@ -128,7 +130,7 @@ enum ChatCommandLine: Sendable, Equatable {
     }
 
     private static func unknown(_ name: String) -> CommandFailure {
-        let nearest = SpellingHint.nearest(to: name.lowercased(), among: ChatVerb.allCases.map(\.rawValue))
+        let nearest = Spelling.nearest(to: name.lowercased(), among: ChatVerb.allCases.map(\.rawValue))
         return .usage(
             "unknown command /\(name)",
             hint: nearest.map { "did you mean /\($0)?" } ?? "/help shows the commands; // begins a message with a slash"

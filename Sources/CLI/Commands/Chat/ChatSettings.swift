@@ -1,3 +1,4 @@
+import Deployments
 import ServingEngine
 import ServingJSON
 import ServingTensors
@@ -46,7 +47,7 @@ enum ChatSetting: String, CaseIterable, Sendable {
             let names = ChatSetting.allCases.map(\.rawValue)
             throw .usage(
                 "no setting '\(name)'",
-                hint: SpellingHint.nearest(to: plain, among: names).map { "did you mean '\($0)'?" }
+                hint: Spelling.nearest(to: plain, among: names).map { "did you mean '\($0)'?" }
                     ?? "settings: \(names.joined(separator: ", "))")
         }
         self = setting

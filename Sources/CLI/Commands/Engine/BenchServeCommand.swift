@@ -30,12 +30,13 @@ struct BenchServeCommand: AsyncParsableCommand {
     @OptionGroup(title: "Load") var load: LoadOptions
     @OptionGroup(title: "Adapters") var adapters: LoadAdapterOptions
 
-    @Option(name: .shortAndLong, help: "Format: table or json.")
-    var output = TableOrJSON.table
-
-    func validate() throws {
-        guard output != .name else { throw ValidationError("--output name: expected table or json") }
+    /// Forms of the report.
+    enum Format: String, ExpressibleByArgument, CaseIterable {
+        case table, json
     }
+
+    @Option(name: .shortAndLong, help: "Format: table or json.")
+    var output = Format.table
 
     func run() async throws {
         do {
@@ -79,7 +80,7 @@ struct BenchServeCommand: AsyncParsableCommand {
             clientSeconds: clientSeconds)
         switch output {
         case .json: try TextOutput.standard.writeLine(summary.json.text())
-        default: try TextOutput.standard.write(summary.table)
+        case .table: try TextOutput.standard.write(summary.table)
         }
         if wasInterrupted { throw CancellationError() }
         if report.successCount == 0 {
@@ -110,7 +111,7 @@ struct BenchServeCommand: AsyncParsableCommand {
                 ids = Array(listed.adapters.prefix(adapters.count))
             }
         }
-        if source == nil, server.api.wire == .lorax, needsAdapters || adapters.root != nil { source = "local" }
+        if source == nil, server.api.wire == .lorax, adapters.root != nil { source = "local" }
         var template = RequestTemplate(
             api: server.api.wire, model: model ?? "default", adapterIDs: ids ?? [], adapterSource: source)
         template.ignoresEndOfText = !load.stopAtEnd

@@ -53,7 +53,7 @@ struct EngineLogprobsCommand: AsyncParsableCommand {
                 guard ids.count <= limit else {
                     throw RowError("\(ids.count) tokens are more than the model's context or --context holds")
                 }
-                try write(ids, scorer)
+                if try !write(ids, scorer) { failures += 1 }
             } catch let error as RowError {
                 failures += 1
                 try TextOutput.standard.writeLine(JSONValue(dictionaryLiteral: ("error", .string("\(error)"))).text())
@@ -87,21 +87,35 @@ struct EngineLogprobsCommand: AsyncParsableCommand {
         return .success(ids.compactMap { $0 })
     }
 
-    private func write(_ ids: [TokenID], _ scorer: TeacherForcedScorer) throws {
+    /// Writes one line; false where it holds an error.
+    private func write(_ ids: [TokenID], _ scorer: TeacherForcedScorer) throws -> Bool {
         if let stray = ids.first(where: { $0 < 0 || $0 >= scorer.vocabularyCount }) {
             throw RowError("token id \(stray) is outside the vocabulary 0..<\(scorer.vocabularyCount)")
         }
         let output = TextOutput.standard
         try output.write("{\"positions\":[")
-        var separator = ""
-        try scorer.score(ids, top: top) { position in
-            let ids = position.ids.map(String.init).joined(separator: ",")
-            let logprobs = position.logProbabilities.map(Self.number).joined(separator: ",")
-            let rest = Self.number(position.logRest)
-            try output.write("\(separator){\"ids\":[\(ids)],\"logprobs\":[\(logprobs)],\"log_rest\":\(rest)}")
-            separator = ","
+        var count = 0
+        do {
+            try scorer.score(ids, top: top) { position in
+                guard !position.logRest.isNaN else {
+                    throw RowError(
+                        "the scores after token \(count + 1) are not numbers: weights of the model or the adapter are too large"
+                    )
+                }
+                let ids = position.ids.map(String.init).joined(separator: ",")
+                let logprobs = position.logProbabilities.map(Self.number).joined(separator: ",")
+                let rest = Self.number(position.logRest)
+                let separator = count > 0 ? "," : ""
+                try output.write("\(separator){\"ids\":[\(ids)],\"logprobs\":[\(logprobs)],\"log_rest\":\(rest)}")
+                count += 1
+            }
+        } catch let error as RowError {
+            // What was written stays; the line is one object all the same.
+            try output.writeLine("],\"error\":\(JSONValue.string(error.description).text())}")
+            return false
         }
         try output.writeLine("]}")
+        return true
     }
 
     /// Seven digits say all that float32 scores hold.

@@ -57,6 +57,11 @@ struct EngineServeCommand: AsyncParsableCommand {
 
     @Option(
         help: ArgumentHelp(
+            "On SIGTERM, how long requests may run on; what is not done then is cut off.", valueName: "duration"))
+    var drainTimeout = DurationText(.seconds(600))
+
+    @Option(
+        help: ArgumentHelp(
             "Write pid, host, port and version as JSON to this file once the server listens.", valueName: "file"),
         completion: .file())
     var readyFile: String?
@@ -71,6 +76,9 @@ struct EngineServeCommand: AsyncParsableCommand {
         }
         guard (1...4096).contains(maxBatchSize) else {
             throw ValidationError("--max-batch-size \(maxBatchSize): expected 1 to 4096")
+        }
+        if let servedModelName, servedModelName.allSatisfy(\.isWhitespace) {
+            throw ValidationError("--served-model-name is empty: leave it out, or give a name")
         }
         guard maxBodySize.bytes >= 1 else { throw ValidationError("--max-body-size: expected at least 1") }
     }
@@ -109,7 +117,7 @@ struct EngineServeCommand: AsyncParsableCommand {
             return LoadedReplica(
                 model: LocalReplicaModel(model, name: servedModelName), baseModelIDs: Set(names),
                 note: "\(device) \(model.deviceDescription), ready in \(seconds) s",
-                hold: try await adapters.preload(model))
+                hold: try await adapters.preload(model, locator))
         } onEvent: { event in
             switch event {
             case .listening(let port):
@@ -130,7 +138,9 @@ struct EngineServeCommand: AsyncParsableCommand {
     private func configuration(_ key: APIKey?, _ locator: AdapterLocator) -> ReplicaConfiguration {
         let source = adapters.defaultSource
         var configuration = ReplicaConfiguration(host: host, port: port, apiKey: key, adapterSource: source)
-        configuration.adapterIDs = { locator.knownIDs(of: source) }
+        configuration.adapterPlace = adapters.place(locator)
+        configuration.adapterIDs = adapters.knownIDs(locator)
+        configuration.drainLimit = drainTimeout.duration
         configuration.maxConcurrentRequests = maxConcurrentRequests
         configuration.maxBatchSize = maxBatchSize
         configuration.maxBodyBytes = maxBodySize.bytes
@@ -144,7 +154,14 @@ struct EngineServeCommand: AsyncParsableCommand {
 
     /// The key, which every address but this machine's own needs.
     private func checkedKey() throws -> APIKey? {
-        let key = (apiKey ?? ProcessEnvironment.value("PBCTL_API_KEY")).flatMap { APIKey($0) }
+        let text = apiKey ?? ProcessEnvironment.value("PBCTL_API_KEY")
+        // What no client can send in a header would lock everybody out, and a space is no secret.
+        if let text, text.isEmpty || !text.utf8.allSatisfy({ (0x21...0x7E).contains($0) }) {
+            throw CommandFailure.usage(
+                "the API key is empty, or holds a space or another character that clients can't send",
+                hint: "make one with 'openssl rand -hex 32'")
+        }
+        let key = text.flatMap { APIKey($0) }
         guard key != nil || Self.loopback.contains(host) || host.hasPrefix("127.") else {
             throw CommandFailure.usage(
                 "--host \(host) can be reached from other machines and there is no API key",

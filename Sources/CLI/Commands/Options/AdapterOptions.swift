@@ -8,13 +8,26 @@ import Terminal
 /// Which LoRA adapter a command runs with.
 struct AdapterOptions: ParsableArguments {
     @Option(
+        name: .customLong("adapter"),
         help: ArgumentHelp(
             "A LoRA adapter: a PEFT folder, name/version in the registry, or hf:owner/name.", valueName: "adapter"),
         completion: .directory)
-    var adapter: String?
+    var adapterTexts: [String] = []
 
     @Flag(help: "Merge adapters with LoRAX's arithmetic instead of PEFT's.")
     var loraxCompat = false
+
+    /// The adapter; nil for the model alone.
+    var adapter: String? { adapterTexts.first.flatMap { $0.isEmpty ? nil : $0 } }
+
+    func validate() throws {
+        // The parser would take the last one in silence.
+        guard adapterTexts.count <= 1 else {
+            throw ValidationError(
+                "--adapter is given \(adapterTexts.count) times: \(adapterTexts.joined(separator: ", ")); expected one "
+                    + "(several become one with 'pbctl adapters merge')")
+        }
+    }
 
     /// What the option asks for; nil for the model alone.
     var selection: AdapterSelection? { adapter.map { Self.selection(of: $0) } }
@@ -62,18 +75,34 @@ struct AdapterOptions: ParsableArguments {
         return isPath ? (path, .local) : (text, .pbase)
     }
 
-    /// What a row of a batch asks for: `adapter`, a text as above, or `merged_adapters`, an object as LoRAX takes it.
-    static func selection(ofRow object: JSONObject) throws -> AdapterSelection? {
-        let adapter = object["adapter"].flatMap { $0.isNull ? nil : $0 }
-        let merged = object["merged_adapters"].flatMap { $0.isNull ? nil : $0 }
-        guard adapter == nil || merged == nil else {
-            throw RowError("adapter and merged_adapters can't be given together")
+    /// What a row of a batch says of adapters.
+    enum RowChoice: Equatable {
+        /// Nothing: the command's adapter.
+        case unsaid
+        /// The model alone: null or an empty text.
+        case base
+        case adapter(AdapterSelection)
+    }
+
+    /// What a row of a batch asks for: `adapter` (or `adapter_id`), a text as above, or `merged_adapters`, an object as LoRAX
+    /// takes it.
+    static func choice(ofRow object: JSONObject) throws -> RowChoice {
+        let names = ["adapter", "adapter_id"].filter { object[$0] != nil }
+        let merge = object["merged_adapters"].present
+        let texts = try names.map { name in
+            switch object[name] {
+            case .null?: ""
+            case .string(let text)?: text
+            default: throw RowError("\(name): expected a text, or null for the model alone")
+            }
         }
-        if let adapter {
-            guard let text = adapter.stringValue, !text.isEmpty else { throw RowError("adapter: expected a text") }
-            return selection(of: text)
+        guard Set(texts).count <= 1 else { throw RowError("adapter and adapter_id name different adapters") }
+        let text = texts.first ?? ""
+        guard let merge else {
+            return names.isEmpty ? .unsaid : text.isEmpty ? .base : .adapter(selection(of: text))
         }
-        return try merged.map(selection(ofMerge:))
+        guard text.isEmpty else { throw RowError("\(names[0]) and merged_adapters can't be given together") }
+        return .adapter(try selection(ofMerge: merge))
     }
 
     private static func selection(ofMerge value: JSONValue) throws -> AdapterSelection {

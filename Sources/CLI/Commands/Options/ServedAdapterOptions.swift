@@ -17,12 +17,19 @@ struct ServedAdapterOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Where adapter ids lead unless a request says so: local, hub or pbase (default: local with --adapter-root, "
-                + "else hub).", valueName: "source"))
+            "Where adapter ids lead unless a request says so: local (below the root), pbase (the registry of this machine) "
+                + "or hub (default: below --adapter-root, then the registry, then, without a root, the hub).",
+            valueName: "source"))
     var adapterSource: Source?
 
     @Option(help: ArgumentHelp("Memory for adapters on the device (default: an eighth of it).", valueName: "size"))
     var adapterMemory: MemorySize?
+
+    @Option(
+        help: ArgumentHelp(
+            "Memory for adapters' files that were read, so that one that left the device is there again soon (default: a "
+                + "sixteenth of the memory, at most --adapter-memory; 0: none).", valueName: "size"))
+    var adapterHostMemory: MemorySize?
 
     @Option(
         help: ArgumentHelp(
@@ -40,6 +47,22 @@ struct ServedAdapterOptions: ParsableArguments {
     var defaultSource: AdapterSource {
         if let adapterSource, let source = AdapterSource(rawValue: adapterSource.rawValue) { return source }
         return adapterRoot == nil ? .hub : .local
+    }
+
+    /// Where an id without a source is found right now, unless one source was asked for; nil leaves it to the default.
+    func place(_ locator: AdapterLocator) -> @Sendable (String) -> AdapterSource? {
+        let isOpen = adapterSource == nil
+        return { isOpen ? locator.place(of: $0) : nil }
+    }
+
+    /// The adapters that requests may name without saying where they are.
+    func knownIDs(_ locator: AdapterLocator) -> @Sendable () -> [String] {
+        let source = defaultSource
+        guard adapterSource == nil else { return { locator.knownIDs(of: source) } }
+        return {
+            let local = locator.knownIDs(of: .local)
+            return local + locator.knownIDs(of: .pbase).filter { !local.contains($0) }
+        }
     }
 
     /// Finds adapters for requests: below the root, in the registry, on the hub.
@@ -61,7 +84,8 @@ struct ServedAdapterOptions: ParsableArguments {
     /// The library's options.
     func libraryOptions(_ locator: AdapterLocator, isLoRAXCompatible: Bool) throws -> AdapterLibrary.Options {
         AdapterLibrary.Options(
-            locator: locator, deviceBytes: adapterMemory?.bytes, isLoRAXCompatible: isLoRAXCompatible)
+            locator: locator, deviceBytes: adapterMemory?.bytes,
+            hostBytes: adapterHostMemory?.bytes, isLoRAXCompatible: isLoRAXCompatible)
     }
 
     /// The folder of the adapter that becomes part of the weights.
@@ -73,10 +97,12 @@ struct ServedAdapterOptions: ParsableArguments {
     }
 
     /// Loads what is to be there from the start; it stays for as long as the leases live.
-    func preload(_ model: LocalModel) async throws -> [AdapterLease] {
+    func preload(_ model: LocalModel, _ locator: AdapterLocator) async throws -> [AdapterLease] {
         var leases: [AdapterLease] = []
+        let place = place(locator)
         for id in preloadedAdapterIds {
-            leases.append(try await model.adapters.pin(AdapterSelection(.single(id), source: defaultSource)))
+            let source = id.hasPrefix("hf:") ? .hub : place(id) ?? defaultSource
+            leases.append(try await model.adapters.pin(AdapterSelection(.single(id), source: source)))
         }
         return leases
     }

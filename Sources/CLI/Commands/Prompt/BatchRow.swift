@@ -1,4 +1,3 @@
-import ServingAdapters
 import ServingEngine
 import ServingJSON
 import ServingRuntime
@@ -21,14 +20,14 @@ struct BatchRow {
     let ignoredFields: [String]
     private let object: JSONObject
 
-    /// The adapter that the row asks for; nil for the command's.
-    func adapterSelection() throws -> AdapterSelection? { try AdapterOptions.selection(ofRow: object) }
+    /// The adapter that the row asks for.
+    func adapterChoice() throws -> AdapterOptions.RowChoice { try AdapterOptions.choice(ofRow: object) }
 
     private static let knownFields: Set<String> = [
         "id", "prompt", "messages", "prompt_ids", "system", "tools", "special_tokens", "max_tokens", "max_new_tokens",
         "temperature", "top_k", "top_p", "min_p", "typical_p", "repetition_penalty", "presence_penalty",
         "frequency_penalty", "logit_bias", "seed", "stop", "stop_token_ids", "ignore_eos", "logprobs", "n",
-        "chat_template_kwargs", "include_stop", "adapter", "merged_adapters",
+        "chat_template_kwargs", "include_stop", "adapter", "adapter_id", "merged_adapters",
     ]
 
     /// Reads one line.

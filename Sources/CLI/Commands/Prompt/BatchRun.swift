@@ -64,8 +64,10 @@ struct BatchRun: Sendable {
             do {
                 let row = try rows[index].get()
                 var request = try row.request(id: "row-\(index)", model: model, defaults: defaults)
-                if let selection = try row.adapterSelection() {
-                    try await model.adapters.acquire(selection).apply(to: &request)
+                switch try row.adapterChoice() {
+                case .unsaid: break
+                case .base: (request.adapterKey, request.adapter, request.adapterHold) = (nil, nil, nil)
+                case .adapter(let selection): try await model.adapters.acquire(selection).apply(to: &request)
                 }
                 let answers = Answer.all(of: await GenerationOutput(try model.engine.submit(request)))
                 if let failure = answers.compactMap(\.failure).first { return .failure(RowError(failure)) }

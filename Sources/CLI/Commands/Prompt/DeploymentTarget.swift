@@ -40,7 +40,7 @@ extension CommandFailure {
     /// A failure to find a model for words of which the first may be a deployment's name with a mistake in it.
     func suggestingDeployment(for words: [String]) -> CommandFailure {
         guard status == ExitStatus.usage, let first = words.first, !first.contains(" "),
-            let near = SpellingHint.nearest(to: first, among: DeploymentNames.known()), near != first
+            let near = Spelling.nearest(to: first, among: DeploymentNames.known()), near != first
         else { return self }
         return CommandFailure(message, hint: "did you mean the deployment '\(near)'?", status: status)
     }

@@ -10,19 +10,19 @@ package enum Spelling {
         return candidates.first { word.count >= 3 && $0.lowercased().hasPrefix(word.lowercased()) }
     }
 
-    /// Insertions, deletions and replacements that turn one word into the other; case doesn't count.
+    /// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other; case doesn't count.
     package static func distance(_ first: String, _ second: String) -> Int {
         let (a, b) = (Array(first.lowercased()), Array(second.lowercased()))
-        var row = Array(0...b.count)
+        var (before, last) = ([Int](), Array(0...b.count))
         for (i, character) in a.enumerated() {
-            var diagonal = row[0]
-            row[0] = i + 1
+            var row = [i + 1]
             for (j, other) in b.enumerated() {
-                let replaced = diagonal + (character == other ? 0 : 1)
-                diagonal = row[j + 1]
-                row[j + 1] = min(replaced, row[j] + 1, row[j + 1] + 1)
+                var cost = min(last[j] + (character == other ? 0 : 1), row[j] + 1, last[j + 1] + 1)
+                if i > 0, j > 0, character == b[j - 1], a[i - 1] == other { cost = min(cost, before[j - 1] + 1) }
+                row.append(cost)
             }
+            (before, last) = (last, row)
         }
-        return row[b.count]
+        return last[b.count]
     }
 }

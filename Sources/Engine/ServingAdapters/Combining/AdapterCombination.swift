@@ -21,10 +21,12 @@ public enum AdapterCombination {
     ///     are, so products get cross terms and squared weights; the scaling is the first adapter's; pruned values are
     ///     not rescaled; a density of 0 drops everything.
     ///   - seed: for the random strategies.
+    ///   - rankLimit: largest rank of the result.
     /// - Throws: `invalidRequest` for a request that can't be, ranks that differ included; `unsupported` for adapters
     ///   with DoRA, biases or modules trained in full.
     public static func combine(
-        _ adapters: [AdapterWeights], _ merge: AdapterMerge, loraxCompatible: Bool = false, seed: UInt64 = 0
+        _ adapters: [AdapterWeights], _ merge: AdapterMerge, loraxCompatible: Bool = false, seed: UInt64 = 0,
+        rankLimit: Int = .max
     ) throws(AdapterError) -> AdapterWeights {
         try merge.validate(loraxCompatible: loraxCompatible)
         guard adapters.count == merge.ids.count, let first = adapters.first,
@@ -34,7 +36,8 @@ public enum AdapterCombination {
                 .invalidRequest, "\(adapters.count) adapters of one model were expected for \(merge.ids.count) ids")
         }
         for (adapter, id) in zip(adapters, merge.ids) { try adapter.checkCanMerge(id) }
-        let combiner = ModuleCombiner(adapters, merge, loraxCompatible: loraxCompatible, seed: seed)
+        let combiner = ModuleCombiner(
+            adapters, merge, loraxCompatible: loraxCompatible, seed: seed, rankLimit: rankLimit)
         try combiner.checkRanks()
         return try combiner.combined()
     }
@@ -79,6 +82,17 @@ extension AdapterMerge {
 }
 
 extension AdapterWeights {
+    /// Checks that the ranks are among those that are served beside a model.
+    ///
+    /// - Throws: `unsupported`.
+    public func checkServable() throws(AdapterError) {
+        guard maxRank > AdapterConfig.ranks.upperBound else { return }
+        throw AdapterError(
+            .unsupported,
+            "rank \(maxRank) is above the largest that is served beside a model, \(AdapterConfig.ranks.upperBound) (merge the "
+                + "adapter into the model instead: pbctl adapters merge, or engine serve --merge-adapter)")
+    }
+
     fileprivate func checkCanMerge(_ id: String) throws(AdapterError) {
         let updates = linearUpdates
         let norms = layers.flatMap {

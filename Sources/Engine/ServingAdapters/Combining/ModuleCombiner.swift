@@ -8,8 +8,10 @@ struct ModuleCombiner {
     private let loraxCompatible: Bool
     private let strategy: AdapterMergeStrategy
     private let seed: UInt64
+    private let rankLimit: Int
 
-    init(_ adapters: [AdapterWeights], _ merge: AdapterMerge, loraxCompatible: Bool, seed: UInt64) {
+    init(_ adapters: [AdapterWeights], _ merge: AdapterMerge, loraxCompatible: Bool, seed: UInt64, rankLimit: Int) {
+        self.rankLimit = rankLimit
         self.adapters = adapters
         self.merge = merge
         self.loraxCompatible = loraxCompatible
@@ -101,6 +103,19 @@ struct ModuleCombiner {
 
     private func combine(_ operands: [Operand], ordinal: Int) throws(AdapterError) -> LowRankUpdate? {
         guard let first = operands.first else { return nil }
+        let update = try combined(operands, first.update, ordinal: ordinal)
+        guard update.isComputable else {
+            throw AdapterError(
+                .invalidRequest,
+                "merged adapters: with weights \(merge.weights.map { "\($0)" }.joined(separator: ", ")) the result "
+                    + "is too large to compute with (use smaller weights)")
+        }
+        return update
+    }
+
+    private func combined(
+        _ operands: [Operand], _ first: LowRankUpdate, ordinal: Int
+    ) throws(AdapterError) -> LowRankUpdate {
         switch strategy {
         case .cat: return try concatenate(operands)
         case .svd:
@@ -131,8 +146,8 @@ struct ModuleCombiner {
         let loraB = arithmetic.combine(
             operands.map { $0.update.loraB.decoded() }, weights: weights.map(\.b), seeds: seeds.map { $0 | 1 })
         return LowRankUpdate(
-            loraA: StoredTensor(name: "merged.lora_A", shape: first.update.loraA.shape, values: loraA),
-            loraB: StoredTensor(name: "merged.lora_B", shape: first.update.loraB.shape, values: loraB),
+            loraA: StoredTensor(name: "merged.lora_A", shape: first.loraA.shape, values: loraA),
+            loraB: StoredTensor(name: "merged.lora_B", shape: first.loraB.shape, values: loraB),
             scaling: loraxCompatible ? firstScaling(operands) : 1)
     }
 
@@ -145,10 +160,10 @@ struct ModuleCombiner {
 
     private func concatenate(_ operands: [Operand]) throws(AdapterError) -> LowRankUpdate {
         let rank = operands.reduce(0) { $0 + $1.update.rank }
-        guard AdapterConfig.ranks.contains(rank) else {
+        guard rank <= rankLimit else {
             throw AdapterError(
                 .invalidRequest,
-                "merged adapters: strategy \"cat\" gives rank \(rank), at most \(AdapterConfig.ranks.upperBound) is served "
+                "merged adapters: strategy \"cat\" gives rank \(rank), at most \(rankLimit) is served "
                     + "(use svd)")
         }
         let (rows, columns) = (operands[0].update.loraB.shape[0], operands[0].update.loraA.shape[1])
@@ -173,6 +188,19 @@ struct ModuleCombiner {
 }
 
 extension LowRankUpdate {
+    /// Largest product of the norms of A and B. A layer's norm squares activations in float32, which end at 3e38; what
+    /// was trained stays below a thousand.
+    private static let normLimit = 1e16
+
+    /// Whether the update is finite, and small enough for what it is added to.
+    fileprivate var isComputable: Bool {
+        func norm(_ tensor: StoredTensor) -> Double {
+            tensor.decoded().reduce(0) { $0 + Double($1) * Double($1) }.squareRoot()
+        }
+        // Not a number compares as false.
+        return norm(loraA) * norm(loraB) * Double(abs(scaling)) < Self.normLimit
+    }
+
     /// Whether two updates are rows of one: they share A in memory.
     fileprivate func isFused(with other: LowRankUpdate) -> Bool {
         loraA.bytes.baseAddress == other.loraA.bytes.baseAddress && loraA.bytes.baseAddress != nil

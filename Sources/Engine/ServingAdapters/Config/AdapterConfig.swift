@@ -11,7 +11,9 @@ public struct AdapterConfig: Sendable, Equatable {
         /// Modules of these names, or whose name ends in one after a dot.
         case names([String])
         /// Modules whose whole name matches a regular expression.
-        case pattern(String)
+        case pattern(ModulePattern)
+        /// A regular expression with syntax that is not known here.
+        case unknownPattern
         /// All linear modules but the head.
         case allLinear
     }
@@ -29,8 +31,10 @@ public struct AdapterConfig: Sendable, Equatable {
         let value: Value
     }
 
-    /// Ranks that are served.
+    /// Ranks that are served beside a model.
     public static let ranks = 1...256
+    /// Ranks that can be merged into a model: more than any of its matrices has.
+    static let mergedRanks = 1...1 << 20
 
     /// R of modules that ``rank(of:)`` has no exception for.
     public let rank: Int
@@ -50,8 +54,10 @@ public struct AdapterConfig: Sendable, Equatable {
     public let modulesToSave: [String]
     /// Numbers of the layers that carry updates; nil for all.
     public let layersToTransform: [Int]?
-    /// Whether exclude_modules takes some modules out.
-    public let excludesModules: Bool
+    /// exclude_modules: those that carry no updates although target_modules names them; nil for none.
+    public let exclusions: Targets?
+    /// layers_pattern: what the lists of layers are called that layers_to_transform counts in; empty for any.
+    let layersPatterns: [String]
     /// Whether embedding and head stay one where the model has them so.
     public let ensuresWeightTying: Bool
     /// The model it was trained on, as its author named it.
@@ -74,7 +80,7 @@ public struct AdapterConfig: Sendable, Equatable {
         try reader.checkBeginning()
         rank = try reader.requiredRank()
         alpha = try reader.requiredAlpha()
-        targets = try reader.targets()
+        targets = try reader.targets("target_modules")
         usesRankStabilizedScaling = try reader.flag("use_rslora")
         usesMagnitudes = try reader.flag("use_dora")
         hasLoRABias = try reader.flag("lora_bias")
@@ -85,7 +91,8 @@ public struct AdapterConfig: Sendable, Equatable {
         bias = try reader.bias()
         modulesToSave = try reader.names("modules_to_save")
         layersToTransform = try reader.layers()
-        excludesModules = reader.value("exclude_modules").map(AdapterConfigReader.isSet) ?? false
+        exclusions = try reader.targets("exclude_modules")
+        layersPatterns = try reader.layersPatterns(layersToTransform, targets)
         ensuresWeightTying = try reader.flag("ensure_weight_tying")
         baseModel = try reader.text("base_model_name_or_path")
         fanInFanOut = try reader.flag("fan_in_fan_out")

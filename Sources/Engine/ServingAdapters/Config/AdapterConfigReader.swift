@@ -91,13 +91,10 @@ struct AdapterConfigReader {
 
     func rank(_ name: String, _ value: JSONValue?) throws(AdapterError) -> Int {
         guard let value, let rank = value.intValue, rank >= 1 else {
-            throw invalid(name, "a rank from 1 to \(AdapterConfig.ranks.upperBound)", value)
+            throw invalid(name, "a rank from 1", value)
         }
-        guard AdapterConfig.ranks.contains(rank) else {
-            throw AdapterError(
-                .unsupported,
-                "\(AdapterConfig.fileName): \(Self.shown(name)): rank \(rank) is above the largest that is served, "
-                    + "\(AdapterConfig.ranks.upperBound) (merge the adapter into its model instead)")
+        guard AdapterConfig.mergedRanks.contains(rank) else {
+            throw invalid(name, "a rank from 1 to \(AdapterConfig.mergedRanks.upperBound)", value)
         }
         return rank
     }
@@ -144,15 +141,43 @@ struct AdapterConfigReader {
         return bias
     }
 
-    func targets() throws(AdapterError) -> AdapterConfig.Targets? {
-        guard let value = value("target_modules") else { return nil }
+    /// Which modules a field names: a list, or one regular expression.
+    func targets(_ name: String) throws(AdapterError) -> AdapterConfig.Targets? {
+        guard let value = value(name), Self.isSet(value) else { return nil }
         guard let text = value.stringValue else {
             guard value.arrayValue != nil else {
-                throw invalid("target_modules", "a list of module names or a regular expression", value)
+                throw invalid(name, "a list of module names or a regular expression", value)
             }
-            return .names(try names("target_modules"))
+            return .names(try names(name))
         }
-        return text.lowercased() == "all-linear" ? .allLinear : .pattern(text)
+        if text.lowercased() == "all-linear" { return .allLinear }
+        if let pattern = ModulePattern(text) { return .pattern(pattern) }
+        // Valid in Python and unknown here: whether modules match is then not checked.
+        guard ["(?=", "(?!", "(?<", "(?P"].contains(where: text.contains) else {
+            throw invalid(name, "a list of module names or a regular expression", value)
+        }
+        return .unknownPattern
+    }
+
+    /// `layers_pattern`, which PEFT takes only with `layers_to_transform`, and that only with a list of modules.
+    func layersPatterns(_ layers: [Int]?, _ targets: AdapterConfig.Targets?) throws(AdapterError) -> [String] {
+        switch targets {
+        case .pattern, .unknownPattern:
+            if layers != nil {
+                throw AdapterError(
+                    .invalidAdapter,
+                    "\(AdapterConfig.fileName): layers_to_transform can't be used when target_modules is one text")
+            }
+        default: break
+        }
+        guard let value = value("layers_pattern"), Self.isSet(value) else { return [] }
+        let patterns: [String]
+        if let text = value.stringValue { patterns = [text] } else { patterns = try names("layers_pattern") }
+        guard layers != nil else {
+            throw AdapterError(
+                .invalidAdapter, "\(AdapterConfig.fileName): layers_pattern is set, and layers_to_transform is not")
+        }
+        return patterns
     }
 
     func layers() throws(AdapterError) -> [Int]? {

@@ -1,8 +1,9 @@
-/// A regular expression over module names, as PEFT's `rank_pattern` and `alpha_pattern` have for keys.
+/// A regular expression over module names, as PEFT's `rank_pattern` and `alpha_pattern` have for keys, and
+/// `target_modules` and `exclude_modules` may be.
 ///
 /// All states are followed at once, so that no pattern of a stranger's file takes longer than its size times the name's
 /// length. Syntax: what module names need of Python's `re`; the rest is refused rather than guessed.
-struct ModulePattern: Sendable, Equatable {
+public struct ModulePattern: Sendable, Equatable {
     enum Instruction: Sendable, Equatable {
         case byte(ByteSet)
         case split(Int, Int)
@@ -11,11 +12,13 @@ struct ModulePattern: Sendable, Equatable {
         case start
         /// After the last.
         case end
+        /// Where a word begins or ends.
+        case boundary
         case accept
     }
 
     /// The pattern as written.
-    let source: String
+    public let source: String
     private let program: [Instruction]
 
     private static let sizeLimit = 4000
@@ -43,6 +46,7 @@ struct ModulePattern: Sendable, Equatable {
         case .byte(let set): program.append(.byte(set))
         case .start: program.append(.start)
         case .end: program.append(.end)
+        case .boundary: program.append(.boundary)
         case .sequence(let parts):
             for part in parts { guard compile(part, into: &program, &steps) else { return false } }
         case .alternatives(let parts): return compile(alternatives: parts, into: &program, &steps)
@@ -90,18 +94,22 @@ struct ModulePattern: Sendable, Equatable {
     }
 
     /// Whether `(.*\.)?(pattern)$` matches a module's whole name, which is how PEFT looks keys up.
-    func matchesTail(of name: String) -> Bool {
-        let bytes = Array(name.utf8)
+    func matchesTail(of name: String) -> Bool { matches(Array(name.utf8), alsoAfterDots: true) }
+
+    /// Whether the pattern matches a module's whole name, as Python's `re.fullmatch` does.
+    func matchesWhole(_ name: String) -> Bool { matches(Array(name.utf8), alsoAfterDots: false) }
+
+    private func matches(_ bytes: [UInt8], alsoAfterDots: Bool) -> Bool {
         var states = Set<Int>()
         for position in 0...bytes.count {
-            if position == 0 || bytes[position - 1] == UInt8(ascii: ".") {
-                follow(0, at: position, of: bytes.count, into: &states)
+            if position == 0 || alsoAfterDots && bytes[position - 1] == UInt8(ascii: ".") {
+                follow(0, at: position, of: bytes, into: &states)
             }
             guard position < bytes.count else { break }
             var next = Set<Int>()
             for state in states {
                 if case .byte(let set) = program[state], set.contains(bytes[position]) {
-                    follow(state + 1, at: position + 1, of: bytes.count, into: &next)
+                    follow(state + 1, at: position + 1, of: bytes, into: &next)
                 }
             }
             states = next
@@ -110,7 +118,7 @@ struct ModulePattern: Sendable, Equatable {
     }
 
     /// Adds a state and all that it leads to without a byte.
-    private func follow(_ first: Int, at position: Int, of count: Int, into states: inout Set<Int>) {
+    private func follow(_ first: Int, at position: Int, of bytes: [UInt8], into states: inout Set<Int>) {
         var open = [first]
         while let state = open.popLast() {
             guard states.insert(state).inserted else { continue }
@@ -119,7 +127,11 @@ struct ModulePattern: Sendable, Equatable {
             case .split(let one, let other): open += [one, other]
             case .jump(let target): open.append(target)
             case .start: if position == 0 { open.append(state + 1) }
-            case .end: if position == count { open.append(state + 1) }
+            case .end: if position == bytes.count { open.append(state + 1) }
+            case .boundary:
+                let isAfterWord = position > 0 && ByteSet.letters.contains(bytes[position - 1])
+                let isBeforeWord = position < bytes.count && ByteSet.letters.contains(bytes[position])
+                if isAfterWord != isBeforeWord { open.append(state + 1) }
             }
         }
     }

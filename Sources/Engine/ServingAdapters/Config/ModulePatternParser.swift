@@ -2,6 +2,8 @@ indirect enum ModulePatternNode {
     case byte(ByteSet)
     case start
     case end
+    /// Between a letter, digit or `_` and anything else.
+    case boundary
     case sequence([ModulePatternNode])
     case alternatives([ModulePatternNode])
     /// No upper bound for nil.
@@ -111,7 +113,7 @@ struct ModulePatternParser {
             guard let node = alternatives(), take(UInt8(ascii: ")")) else { return nil }
             return node
         case UInt8(ascii: "["): return set().map { .byte($0) }
-        case UInt8(ascii: "\\"): return escape().map { .byte($0) }
+        case UInt8(ascii: "\\"): return take(UInt8(ascii: "b")) ? .boundary : escape().map { .byte($0) }
         case UInt8(ascii: "*"), UInt8(ascii: "+"), UInt8(ascii: "?"), UInt8(ascii: "{"): return nil
         default: return .byte(.of(CollectionOfOne(byte)))
         }

@@ -10,6 +10,9 @@ public struct AdapterFingerprint: Sendable, Hashable {
         let byteCount: Int64
         let modifiedSeconds: Int
         let modifiedNanoseconds: Int
+        /// When the file or what the system knows of it was changed, which nobody can set back.
+        let changedSeconds: Int
+        let changedNanoseconds: Int
     }
 
     let config: File
@@ -33,6 +36,7 @@ public struct AdapterFingerprint: Sendable, Hashable {
         }
         return File(
             device: UInt64(status.st_dev), inode: UInt64(status.st_ino), byteCount: Int64(status.st_size),
-            modifiedSeconds: status.st_mtim.tv_sec, modifiedNanoseconds: status.st_mtim.tv_nsec)
+            modifiedSeconds: status.st_mtim.tv_sec, modifiedNanoseconds: status.st_mtim.tv_nsec,
+            changedSeconds: status.st_ctim.tv_sec, changedNanoseconds: status.st_ctim.tv_nsec)
     }
 }

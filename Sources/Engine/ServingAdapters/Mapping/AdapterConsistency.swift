@@ -1,10 +1,10 @@
-import ServingModels
 import ServingTensors
 
 /// Whether an adapter's tensors are those that its config speaks of: nothing missing, nothing that PEFT would not load.
 struct AdapterConsistency {
     let config: AdapterConfig
-    let decoder: DecoderConfig
+    /// Layers of the model; nil where the adapter is looked at without one.
+    let layerCount: Int?
     let modules: [AdapterModule: AdapterModuleTensors]
 
     func check() throws(AdapterError) {
@@ -13,7 +13,12 @@ struct AdapterConsistency {
                 .invalidAdapter, "\(AdapterFolder.tensorsFileName): holds no tensors: the adapter changes nothing")
         }
         try checkParts()
-        if case .names(let names) = config.targets { try checkTargets(names) }
+        switch config.targets {
+        case .names(let names): try checkTargets(names)
+        case .pattern(let pattern): try checkPattern(pattern)
+        default: break
+        }
+        try checkExclusions()
         try checkLayers()
         for name in config.modulesToSave {
             let isThere = modules.values.contains { Self.matches($0.name, name) && $0.parts[.weight] != nil }
@@ -82,23 +87,66 @@ struct AdapterConsistency {
                         + "\(AdapterFolder.tensorsFileName) has no tensors of such a module")
             }
             let layers = Set(found.compactMap(\.module.layer))
-            guard known.contains(name), !layers.isEmpty, config.layersToTransform == nil, !config.excludesModules,
-                layers.count != decoder.layerCount
+            guard let layerCount, known.contains(name), !layers.isEmpty, config.layersToTransform == nil,
+                config.exclusions == nil,
+                layers.count != layerCount
             else { continue }
             throw AdapterError(
                 .incompatible,
                 "the adapter changes \(AdapterConfigReader.shown(name)) in \(layers.count) layers, the model has "
-                    + "\(decoder.layerCount): it was probably made for another model")
+                    + "\(layerCount): it was probably made for another model")
         }
+    }
+
+    /// As PEFT does: the whole name must match.
+    private func checkPattern(_ pattern: ModulePattern) throws(AdapterError) {
+        for (_, module) in lowRankModules where !pattern.matchesWhole(module) {
+            throw AdapterError(
+                .invalidAdapter,
+                "\(AdapterFolder.tensorsFileName) changes \(AdapterConfigReader.shown(module)), which target_modules of "
+                    + "\(AdapterConfig.fileName), \(AdapterConfigReader.shown(pattern.source)), does not match as a whole"
+            )
+        }
+    }
+
+    private func checkExclusions() throws(AdapterError) {
+        for (_, module) in lowRankModules {
+            let isExcluded =
+                switch config.exclusions {
+                case .names(let names): names.contains { Self.matches(module, $0) }
+                case .pattern(let pattern): pattern.matchesWhole(module)
+                default: false
+                }
+            guard isExcluded else { continue }
+            throw AdapterError(
+                .invalidAdapter,
+                "\(AdapterFolder.tensorsFileName) changes \(AdapterConfigReader.shown(module)), which exclude_modules of "
+                    + "\(AdapterConfig.fileName) takes out")
+        }
+    }
+
+    /// Whether a module stands in a numbered list that `layers_pattern` names.
+    private func isInNamedLayers(_ module: String) -> Bool {
+        let words = module.split(separator: ".")
+        return config.layersPatterns.isEmpty
+            || words.indices.dropLast(2).contains { index in
+                config.layersPatterns.contains(String(words[index])) && Int(words[index + 1]) != nil
+            }
     }
 
     private func checkLayers() throws(AdapterError) {
         guard let layers = config.layersToTransform else { return }
-        if let layer = layers.first(where: { $0 >= decoder.layerCount }) {
+        if let (_, module) = lowRankModules.first(where: { !isInNamedLayers($0.name) }) {
+            throw AdapterError(
+                .invalidAdapter,
+                "\(AdapterFolder.tensorsFileName) changes \(AdapterConfigReader.shown(module)), which is in no list of layers "
+                    + "that layers_pattern of \(AdapterConfig.fileName) names")
+        }
+        if let layerCount, let layer = layers.first(where: { $0 >= layerCount }) {
             throw AdapterError(
                 .incompatible,
                 "\(AdapterConfig.fileName): layers_to_transform names layer \(layer), the model has layers 0 to "
-                    + "\(decoder.layerCount - 1): the adapter was probably made for another model")
+                    + "\(layerCount - 1): the adapter was probably made for another model")
         }
         let changed = Set(lowRankModules.compactMap(\.module.layer))
         if let layer = changed.subtracting(layers).min() {

@@ -1,4 +1,3 @@
-import CServingAdapters
 import ServingModelFiles
 public import ServingModels
 import ServingTensors
@@ -17,24 +16,10 @@ extension AdapterFolder {
     public func weights(for decoder: DecoderConfig, base: DecoderWeights) throws(AdapterError) -> AdapterWeights {
         var mapper = AdapterMapper(config: config, decoder: decoder, base: base)
         for entry in tensors.entries {
-            let tensor: StoredTensor?
-            do {
-                tensor = try tensors.tensor(named: entry.name)
-            } catch {
-                throw AdapterError(
-                    error.code == .unsupportedTensorType ? .unsupported : .invalidAdapter, error.description)
-            }
-            if let tensor { try mapper.add(tensor) }
+            if let tensor = try tensor(entry) { try mapper.add(tensor) }
         }
         return try mapper.weights()
     }
-}
-
-/// Tensors of one module of the base model.
-struct AdapterModuleTensors {
-    /// The module's name in the base model, as the file has it.
-    let name: String
-    var parts: [AdapterTensorName.Part: StoredTensor] = [:]
 }
 
 /// Sorts an adapter's tensors by module and turns them into updates of a model.
@@ -68,26 +53,12 @@ struct AdapterMapper {
                 "tensor \(Self.shown(tensor)) changes layer \(layer), the model has layers 0 to "
                     + "\(decoder.layerCount - 1)\(guess)")
         }
-        let bad = sa_first_not_finite(
-            tensor.type.rawValue, tensor.bytes.bindMemory(to: UInt8.self).baseAddress,
-            tensor.bytes.count / tensor.type.blockByteCount)
-        guard bad == tensor.bytes.count / tensor.type.blockByteCount else {
-            throw AdapterError(
-                .invalidAdapter,
-                "\(AdapterFolder.tensorsFileName): tensor \(Self.shown(tensor)): element \(bad) is infinite or no number"
-            )
-        }
-        var parts = modules[module] ?? AdapterModuleTensors(name: name.module)
-        if let other = parts.parts.updateValue(tensor, forKey: name.part) {
-            throw AdapterError(
-                .invalidAdapter, "tensors \(Self.shown(other)) and \(Self.shown(tensor)) are the same part of a module")
-        }
-        modules[module] = parts
+        try modules.add(tensor, name, module)
     }
 
     /// All updates.
     func weights() throws(AdapterError) -> AdapterWeights {
-        try AdapterConsistency(config: config, decoder: decoder, modules: modules).check()
+        try AdapterConsistency(config: config, layerCount: decoder.layerCount, modules: modules).check()
         var weights = AdapterWeights(layerCount: decoder.layerCount)
         weights.normWeightOffset = decoder.architecture.hasPrefix("gemma") ? 1 : 0
         for (module, tensors) in modules.sorted(by: { $0.value.name < $1.value.name }) {
@@ -125,19 +96,8 @@ struct AdapterMapper {
     private func lowRank(
         _ tensors: AdapterModuleTensors, _ shape: [Int], a: AdapterTensorName.Part, b: AdapterTensorName.Part
     ) throws(AdapterError) -> LowRankUpdate? {
-        guard let loraA = tensors.parts[a], let loraB = tensors.parts[b] else {
-            if let alone = tensors.parts[a] ?? tensors.parts[b] {
-                throw AdapterError(
-                    .invalidAdapter, "tensor \(Self.shown(alone)) has no partner: lora_A and lora_B come in pairs")
-            }
-            return nil
-        }
+        guard let (loraA, loraB) = try tensors.factors(a, b, config) else { return nil }
         let rank = config.rank(of: tensors.name)
-        if loraA.shape.count == 2, loraB.shape.count == 2, loraA.shape[0] == loraB.shape[1], loraA.shape[0] != rank {
-            throw AdapterError(
-                .invalidAdapter,
-                "tensor \(Self.shown(loraA)) has rank \(loraA.shape[0]), \(AdapterConfig.fileName) says \(rank)")
-        }
         try check(loraA, [rank, shape[1]])
         try check(loraB, [shape[0], rank])
         let bias = tensors.parts[.loraBias]

@@ -9,7 +9,7 @@ struct MergedFolder {
     let folder: ModelFolder
     let plan: MergePlan
     let type: TensorType?
-    let progress: (Int, Int) -> Void
+    let course: MergeCourse
 
     func write(to path: String) throws -> MergedModelWriter.Result {
         if let name = plan.addedVectors.first {
@@ -22,11 +22,29 @@ struct MergedFolder {
         let stem = path.utf8.last == UInt8(ascii: "/") ? String(path.dropLast()) : path
         let partial = "\(stem).part-\(getpid())"
         guard mkdir(partial, 0o755) == 0 else { throw notWritten(partial) }
-        try copyOthers(to: partial)
-        try writeText(config().text(style: .pretty) + "\n", to: AdapterFile.join(partial, "config.json"))
-        try writer.write(to: AdapterFile.join(partial, "model.safetensors"))
-        guard rename(partial, path) == 0 else { throw notWritten(path) }
+        do {
+            try copyOthers(to: partial)
+            try writeText(config().text(style: .pretty) + "\n", to: AdapterFile.join(partial, "config.json"))
+            try writer.write(to: AdapterFile.join(partial, "model.safetensors"))
+            guard rename(partial, path) == 0 else { throw notWritten(path) }
+        } catch {
+            Self.remove(partial)
+            throw error
+        }
         return result
+    }
+
+    /// Removes a folder that holds files only.
+    private static func remove(_ folder: String) {
+        guard let directory = opendir(folder) else { return }
+        defer { closedir(directory) }
+        while let entry = readdir(directory) {
+            let name = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            if name != ".", name != ".." { unlink(AdapterFile.join(folder, name)) }
+        }
+        rmdir(folder)
     }
 
     private func tensors(_ shards: SafetensorsShards) throws -> (SafetensorsWriter, MergedModelWriter.Result) {
@@ -38,10 +56,11 @@ struct MergedFolder {
             _ write: @escaping (ByteSink) throws(ModelFileError) -> Void
         ) {
             done += 1
-            let (number, progress) = (done, progress)
+            let (number, course) = (done, course)
             writer.add(name, type, shape: shape) { sink throws(ModelFileError) in
+                try course.check()
                 try write(sink)
-                progress(number, total)
+                course.progress(number, total)
             }
         }
         // A head that is stored although it is the embedding gives way to its own.

@@ -6,7 +6,7 @@ struct MergedGGUF {
     let file: GGUFFile
     let plan: MergePlan
     let type: TensorType?
-    let progress: (Int, Int) -> Void
+    let course: MergeCourse
 
     /// Keys about how the base was laid out, which need not hold for the copy.
     private static let droppedKeys: Set<String> = [
@@ -42,10 +42,11 @@ struct MergedGGUF {
             _ write: @escaping (ByteSink) throws(ModelFileError) -> Void
         ) {
             done += 1
-            let (number, progress) = (done, progress)
+            let (number, course) = (done, course)
             writer.add(name, type, shape: shape) { sink throws(ModelFileError) in
+                try course.check()
                 try write(sink)
-                progress(number, total)
+                course.progress(number, total)
             }
         }
         func add(_ matrices: [MergedMatrix], like base: StoredTensor, as name: String) {

@@ -22,12 +22,14 @@ public enum MergedModelWriter {
     ///     changed weights of quantised models.
     ///   - output: a path that ends in `.gguf` for a GGUF base, a folder that is not there yet for a folder.
     ///   - progress: called after each tensor with how many are written of how many.
+    ///   - isCancelled: asked before each tensor; once it says so the writing ends with `notWritten`, and nothing is left of it.
     ///   - adapter: makes the adapter's weights for the base, for instance by ``AdapterFolder/weights(for:base:)``.
     /// - Throws: `AdapterError`, `ModelFileError` and `ModelError`.
     @discardableResult
     public static func write(
         basePath: String, type: TensorType? = nil, to output: String,
         progress: @escaping (_ done: Int, _ total: Int) -> Void = { _, _ in },
+        isCancelled: @escaping () -> Bool = { false },
         adapter: (DecoderConfig, DecoderWeights) throws(AdapterError) -> AdapterWeights
     ) throws -> Result {
         if let type { try WeightMerger.checkEncodable(type) }
@@ -47,7 +49,8 @@ public enum MergedModelWriter {
             let model = try ModelDescription(gguf: file)
             let plan = try MergePlan(
                 weights: model.weights, adapter: try adapter(model.config, model.weights), config: model.config)
-            return try MergedGGUF(file: file, plan: plan, type: type, progress: progress).write(to: output)
+            let course = MergeCourse(progress: progress, isCancelled: isCancelled)
+            return try MergedGGUF(file: file, plan: plan, type: type, course: course).write(to: output)
         case .folder(let path):
             guard !isFile else {
                 throw AdapterError(
@@ -66,7 +69,8 @@ public enum MergedModelWriter {
             let model = try ModelDescription(folder: folder)
             let plan = try MergePlan(
                 weights: model.weights, adapter: try adapter(model.config, model.weights), config: model.config)
-            return try MergedFolder(folder: folder, plan: plan, type: type, progress: progress).write(to: output)
+            let course = MergeCourse(progress: progress, isCancelled: isCancelled)
+            return try MergedFolder(folder: folder, plan: plan, type: type, course: course).write(to: output)
         default:
             throw AdapterError(
                 .invalidRequest,
@@ -78,5 +82,16 @@ public enum MergedModelWriter {
         var (first, second) = (stat(), stat())
         return stat(left, &first) == 0 && stat(right, &second) == 0 && first.st_dev == second.st_dev
             && first.st_ino == second.st_ino
+    }
+}
+
+/// How a merge tells where it is, and learns that it is not wanted any more.
+struct MergeCourse {
+    let progress: (_ done: Int, _ total: Int) -> Void
+    let isCancelled: () -> Bool
+
+    /// Ends a merge that was given up.
+    func check() throws(ModelFileError) {
+        guard !isCancelled() else { throw ModelFileError(.notWritten, file: "the merged model", "was given up") }
     }
 }

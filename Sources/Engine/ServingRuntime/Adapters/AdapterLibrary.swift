@@ -15,7 +15,7 @@ public final class AdapterLibrary: Sendable {
         public var locator: (any AdapterLocating)?
         /// Bytes of adapters on the device; nil for an eighth of the memory.
         public var deviceBytes: Int?
-        /// Bytes of files kept in memory; nil for a sixteenth of the memory.
+        /// Bytes of files kept in memory; nil for a sixteenth of the memory, at most `deviceBytes`.
         public var hostBytes: Int?
         /// How long an adapter is used before those that wait for room come first.
         public var cycleTime: Duration
@@ -72,7 +72,7 @@ public final class AdapterLibrary: Sendable {
         self.uploader = uploader
         origin = clock.now
         let deviceBytes = options.deviceBytes ?? PhysicalMemory.bytes / 8
-        let hostBytes = options.hostBytes ?? PhysicalMemory.bytes / 16
+        let hostBytes = options.hostBytes ?? min(PhysicalMemory.bytes / 16, deviceBytes)
         gate = LoadGate(capacity: hostBytes)
         // A file in float32 takes up to four times what its updates of quantised layers take on the device.
         fileByteLimit = deviceBytes.multipliedReportingOverflow(by: 4).overflow ? .max : 4 * deviceBytes
@@ -80,6 +80,13 @@ public final class AdapterLibrary: Sendable {
             State(
                 shelf: AdapterShelf(capacity: deviceBytes, cycleTime: options.cycleTime),
                 host: HostAdapters(capacity: hostBytes)))
+    }
+
+    /// Bytes that the least of usual adapters takes on a device, at one byte a weight: PEFT's default, rank 8 for queries and
+    /// values.
+    static func leastDeviceBytes(_ config: DecoderConfig) -> Int {
+        let rows = (config.headCount + config.keyValueHeadCount) * config.headDimension
+        return config.layerCount * 8 * (2 * config.hiddenSize + rows)
     }
 
     /// Loads an adapter that stays on the device for good. The others share the room that is left: one that could only wait for
@@ -320,10 +327,14 @@ public final class AdapterLibrary: Sendable {
         var weights: [AdapterWeights] = []
         for folder in folders { weights.append(try folder.weights(for: model.config, base: model.weights)) }
         switch selection.choice {
-        case .single: return AdapterParts(weights[0], of: model.weights)
+        case .single:
+            try weights[0].checkServable()
+            return AdapterParts(weights[0], of: model.weights)
         case .merged(let merge):
             let merged = try AdapterCombination.combine(
-                weights, merge, loraxCompatible: options.isLoRAXCompatible, seed: merge.seed)
+                weights, merge, loraxCompatible: options.isLoRAXCompatible, seed: merge.seed,
+                rankLimit: AdapterConfig.ranks.upperBound)
+            try merged.checkServable()
             return AdapterParts(merged, of: model.weights)
         }
     }
