@@ -98,7 +98,7 @@ import Testing
                 #expect(fixture.told.value.samples[index].outcome == .dropped)
             }
             #expect(fixture.told.value.failures.isEmpty)
-            #expect(fixture.gateway.load(of: try DeploymentName("chat")).runningCount == 0)
+            try await fixture.waitUntilIdle("chat")
             await replica.stop()
         }
     }

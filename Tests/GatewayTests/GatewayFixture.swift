@@ -87,7 +87,13 @@ struct GatewayFixture: Sendable {
     /// Returns when so many requests wait for a deployment.
     func waitForQueue(_ name: String, _ count: Int) async throws {
         let name = try DeploymentName(name)
-        while gateway.load(of: name).queuedCount != count { await Task.yield() }
+        while gateway.load(of: name).queuedCount != count { try await Task.sleep(for: .milliseconds(1)) }
+    }
+
+    /// Returns when no replica has a request of the deployment any more.
+    func waitUntilIdle(_ name: String) async throws {
+        let name = try DeploymentName(name)
+        while gateway.load(of: name).runningCount > 0 { try await Task.sleep(for: .milliseconds(1)) }
     }
 }
 

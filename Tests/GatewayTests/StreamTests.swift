@@ -224,7 +224,7 @@ import Testing
             try await client.send("/deployments/chat/generate_stream", #"{"inputs":"x"}"#)
             await fixture.told.wait { $0.samples.count == 1 }
             #expect(fixture.told.value.samples[0].outcome == .dropped)
-            while fixture.gateway.load(of: try DeploymentName("chat")).runningCount > 0 { await Task.yield() }
+            try await fixture.waitUntilIdle("chat")
             try? await client.close()
             await replica.stop()
         }

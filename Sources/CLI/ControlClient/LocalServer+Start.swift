@@ -51,7 +51,7 @@ extension LocalServer {
             }
             try await Self.pause()
         }
-        throw failure(after: launch, logStart: logStart, isAlive: child != nil)
+        throw failure(after: launch, logStart: logStart, child: child?.processID)
     }
 
     private static func pause() async throws(ControlClientError) {
@@ -65,17 +65,18 @@ extension LocalServer {
         return stat(logPath, &status) == 0 ? Int64(status.st_size) : 0
     }
 
-    private func failure(after launch: Launch, logStart: Int64, isAlive: Bool) -> ControlClientError {
+    private func failure(after launch: Launch, logStart: Int64, child: pid_t?) -> ControlClientError {
         // Lines of the log begin as this command's own message will.
         let texts = logLines(from: logStart).map { $0.hasPrefix("pbctl: ") ? String($0.dropFirst(7)) : $0 }
         let lines = texts.joined(separator: " | ")
         let seconds = launch.patience.components.seconds
-        if !isAlive, isHeld, let record = record() {
+        if isHeld, let record = record(), record.processID != child {
             return ControlClientError(
                 .notRunning, "the server (pid \(record.processID)) neither answers nor ends",
                 hint: "try again when it has ended, or end it with 'pbctl server stop'; its log is \(logPath)")
         }
-        let what = isAlive ? "the server did not answer within \(seconds) s of its start" : "the server did not start"
+        let what =
+            child == nil ? "the server did not start" : "the server did not answer within \(seconds) s of its start"
         return ControlClientError(
             .notRunning, lines.isEmpty ? what : "\(what): \(lines)", hint: "its log is \(logPath)")
     }
