@@ -21,23 +21,31 @@ package struct ControlResponder: HTTPResponder {
     }
 
     private func route(_ request: Request, _ context: ConnectionContext) async -> Response {
+        // Browsers show no key with it.
+        if let response = gateway.preflight(request) { return response }
         let path = request.uri.path
         let isOpen = path == "/health" && request.method != .post
-        if let apiKey, !isOpen, !apiKey.matches(request.bearer ?? "") {
+        if let apiKey, !isOpen, !apiKey.matches(request.bearerToken ?? "") {
             return path.hasPrefix("/v1/")
                 ? HTTPReply(OpenAIError.unauthorized).response : HTTPReply(NativeError.unauthorized).response
         }
         if let response = await gateway.respond(to: request, context: context) { return response }
         if path == "/metrics", request.method == .get || request.method == .head {
-            return HTTPReply(
-                200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array(await metrics().utf8)
-            ).response
+            return await withTaskExecutorPreference(globalConcurrentExecutor) {
+                HTTPReply(
+                    200, contentType: "text/plain; version=0.0.4; charset=utf-8", body: Array(await metrics().utf8)
+                ).response
+            }
         }
         if isForeign(request) {
             return Self.problem(
                 403, "forbidden", "requests from other web sites may not change deployments")
         }
-        if let response = await control.respond(to: request, context: context) { return response }
+        // Lists may be long: not on the loop.
+        let response = await withTaskExecutorPreference(globalConcurrentExecutor) {
+            await control.respond(to: request, context: context)
+        }
+        if let response { return response }
         return Self.problem(404, "not_found", "\(request.method) \(path.prefix(200)): there is nothing here")
     }
 
@@ -54,15 +62,5 @@ package struct ControlResponder: HTTPResponder {
     private static func problem(_ status: Int, _ code: String, _ message: String) -> Response {
         let json: JSONValue = ["error": .string(message), "code": .string(code)]
         return HTTPReply(status, contentType: "application/json", body: Array(json.text().utf8)).response
-    }
-}
-
-extension Request {
-    /// What follows `Authorization: Bearer`. The old SDK sends its token as a password of Basic; that is not read.
-    fileprivate var bearer: String? {
-        guard let header = headers[.authorization] else { return nil }
-        let parts = header.split(separator: " ", maxSplits: 1)
-        guard parts.count == 2, parts[0].lowercased() == "bearer" else { return nil }
-        return String(parts[1].drop { $0 == " " })
     }
 }

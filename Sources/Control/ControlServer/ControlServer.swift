@@ -6,7 +6,6 @@ import Gateway
 import Glibc
 import HTTPServing
 import Hummingbird
-import HummingbirdCore
 import Logging
 import NIOCore
 import ReplicaLaunchers
@@ -60,14 +59,10 @@ package struct ControlServer: Sendable {
         _ parts: ServerParts, _ signals: UnixSignalsSequence, _ onEvent: @escaping @Sendable (Event) -> Void
     ) async throws {
         let configuration = configuration
+        let connections = OpenConnections()
         let application = Application(
             responder: parts.responder,
-            server: .http1(
-                configuration: HTTP1Channel.Configuration(
-                    additionalChannelHandlers: [ConnectionHandler(timeouts: ConnectionTimeouts())],
-                    idleTimeout: .seconds(75),
-                    httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
-                        maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 100))),
+            server: .http1OnLoops(ConnectionTimeouts(idle: .seconds(75)).channelConfiguration(connections)),
             configuration: ApplicationConfiguration(
                 address: .hostname(configuration.host, port: configuration.port), serverName: "pbctl", backlog: 1024),
             onServerRunning: { channel in
@@ -78,7 +73,12 @@ package struct ControlServer: Sendable {
             logger: ServerParts.logger)
         let group = ServiceGroup(
             configuration: ServiceGroupConfiguration(
-                services: [application, GatewayDrain(gateway: parts.gateway, limit: configuration.drainLimit)],
+                services: [
+                    application,
+                    DrainService(connections: connections, limit: configuration.drainLimit) {
+                        await parts.gateway.drain()
+                    },
+                ],
                 logger: ServerParts.logger))
         do {
             try await withThrowingTaskGroup(of: Void.self) { tasks in
@@ -119,21 +119,5 @@ package struct ControlServer: Sendable {
             replicaCount = 0
         }
         onEvent(.stopped(replicaCount: replicaCount))
-    }
-}
-
-/// Holds the shutdown back until the gateway's requests have ended, or for as long as there is patience.
-private struct GatewayDrain: Service {
-    let gateway: Gateway
-    let limit: Duration
-
-    func run() async throws {
-        try await gracefulShutdown()
-        await withTaskGroup(of: Void.self) { group in
-            group.addTask { await gateway.drain() }
-            group.addTask { try? await Task.sleep(for: limit) }
-            await group.next()
-            group.cancelAll()
-        }
     }
 }

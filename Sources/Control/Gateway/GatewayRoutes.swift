@@ -22,19 +22,17 @@ package struct GatewayRoutes: Sendable {
         let startedAt = ContinuousClock.now
         let isRead = request.method == .get || request.method == .head
         guard let path = GatewayPath(request.uri.path, isRead: isRead) else { return nil }
-        if request.method == .options, request.headers[.accessControlRequestMethod] != nil { return Self.preflight }
-        var response = await route(request, path, context, startedAt)
-        // As LoRAX: answers may be read by pages of any origin.
-        response.headers[.accessControlAllowOrigin] = "*"
-        return request.method == .head ? response.createHeadResponse() : response
+        if let response = CrossOrigin.preflight(request) { return response }
+        return CrossOrigin.opened(await route(request, path, context, startedAt), to: request)
     }
 
-    private static let preflight = Response(
-        status: .ok,
-        headers: [
-            .accessControlAllowOrigin: "*", .accessControlAllowMethods: "GET,POST",
-            .accessControlAllowHeaders: "content-type,authorization",
-        ])
+    /// The answer to a browser's question before a request for one of the gateway's paths; nil for any other request.
+    package func preflight(_ request: Request) -> Response? {
+        guard let response = CrossOrigin.preflight(request),
+            GatewayPath(request.uri.path, isRead: false) ?? GatewayPath(request.uri.path, isRead: true) != nil
+        else { return nil }
+        return response
+    }
 
     private func route(
         _ request: Request, _ path: GatewayPath, _ context: ConnectionContext, _ startedAt: ContinuousClock.Instant
@@ -100,11 +98,22 @@ package struct GatewayRoutes: Sendable {
         var fields: HTTPFields
     }
 
+    /// Bodies from so many bytes on take a while to read.
+    private static let largeBodyBytes = 64 << 10
+
     private func body(_ request: Request, _ endpoint: GatewayEndpoint) async throws(GatewayError) -> GatewayRequest {
         let (bytes, json): (ByteBuffer, JSONValue)
         do throws(RequestBodyReader.Failure) {
-            bytes = try await service.bodies.bytes(request)
-            json = try service.bodies.json(bytes)
+            let read = try await service.bodies.bytes(request)
+            bytes = read
+            if read.readableBytes < Self.largeBodyBytes {
+                json = try service.bodies.json(read)
+            } else {
+                // Parsing takes milliseconds: not on the loop.
+                json = try await withTaskExecutorPreference(globalConcurrentExecutor) {
+                    () async throws(RequestBodyReader.Failure) in try service.bodies.json(read)
+                }
+            }
         } catch {
             throw GatewayError(
                 error.status, error.message, type: "invalid_request_error", nativeType: "validation")

@@ -46,7 +46,7 @@ package final class ClientPresence: Sendable {
     package func cancelling<Value: Sendable, Failure: Error>(
         _ operation: @escaping @Sendable () async throws(Failure) -> Value
     ) async throws(Failure) -> Value {
-        let task = Task { () -> Result<Value, Failure> in
+        let task = Task(executorPreference: EventLoopExecutor.current) { () -> Result<Value, Failure> in
             do throws(Failure) { return .success(try await operation()) } catch { return .failure(error) }
         }
         let result = await whileHere(onLeave: { task.cancel() }) {

@@ -3,8 +3,10 @@ import NIOCore
 
 /// Times after which a connection is given up or kept awake.
 package struct ConnectionTimeouts: Sendable, Equatable {
-    /// For a request to arrive, from its first byte to its last, and for the next one to begin.
+    /// For a request to arrive, from its first byte to its last.
     package var request: Duration
+    /// For the next request to begin.
+    package var idle: Duration
     /// For a client that reads nothing of an answer that waits for it.
     package var stalledWrite: Duration
     /// Silence in a stream of events after which a comment is sent.
@@ -14,12 +16,13 @@ package struct ConnectionTimeouts: Sendable, Equatable {
     /// ``stalledWrite`` while the server stops.
     package var drainingWrite: Duration
 
-    /// Timeouts; that of `keepAlive` is LoRAX's.
+    /// Timeouts; that of `keepAlive` is LoRAX's, and `idle` is `request` where it is not given.
     package init(
-        request: Duration = .seconds(30), stalledWrite: Duration = .seconds(60), keepAlive: Duration = .seconds(15),
+        request: Duration = .seconds(30), idle: Duration? = nil, stalledWrite: Duration = .seconds(60), keepAlive: Duration = .seconds(15),
         drainingRequest: Duration = .seconds(1), drainingWrite: Duration = .seconds(10)
     ) {
         self.request = request
+        self.idle = idle ?? request
         self.stalledWrite = stalledWrite
         self.keepAlive = keepAlive
         self.drainingRequest = min(drainingRequest, request)
@@ -34,7 +37,7 @@ package struct ConnectionTimeouts: Sendable, Equatable {
     package func channelConfiguration(_ connections: OpenConnections) -> HTTP1Channel.Configuration {
         HTTP1Channel.Configuration(
             additionalChannelHandlers: [ConnectionHandler(timeouts: self, connections: connections)],
-            idleTimeout: TimeAmount(request),
+            idleTimeout: TimeAmount(idle),
             httpDecoderConfiguration: HTTP1Channel.Configuration.DecoderConfiguration(
                 maxHeaderFieldSize: 16 << 10, maxHeaderListSize: 64 << 10, maxHeaderFieldCount: 100))
     }

@@ -83,7 +83,9 @@ package struct ReplicaServer: Sendable {
             configuration: ServiceGroupConfiguration(
                 services: [
                     application,
-                    DrainService(admission: admission, connections: connections, limit: configuration.drainLimit),
+                    DrainService(connections: connections, limit: configuration.drainLimit) { [admission] in
+                        await admission.drain()
+                    },
                 ], logger: Self.logger))
         do {
             // A task that returns true ends the server; the others go on without it.
