@@ -185,7 +185,10 @@ let testing: [Target] = [
     tests("ControlClientTests", ["ControlAPI", "ControlClient", "Deployments", "ServingJSON"]),
     tests(
         "ControlPlaneTests",
-        ["ControlAPI", "ControlPlane", "ControlStore", "Deployments", "ReplicaLaunchers", "ServingJSON"]),
+        [
+            "ControlAPI", "ControlPlane", "ControlStore", "Deployments", "HTTPServing", "ReplicaLaunchers",
+            "ServingJSON", .product(name: "HummingbirdTesting", package: "hummingbird"),
+        ] + hummingbirdServer),
     tests(
         "GatewayTests",
         [

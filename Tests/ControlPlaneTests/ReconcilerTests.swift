@@ -215,7 +215,7 @@ import Testing
         for number in 0..<300 { try await world.create("d-\(number)", JSONObject([("cooldownTime", 1)])) }
         try await world.eventually("all are in standby") {
             world.clock.advance(.seconds(2))
-            return try await world.service.views(includingDeleted: false).allSatisfy { $0.status == .standby }
+            return await world.reconciler.views(of: world.reconciler.names()).allSatisfy { $0.status == .standby }
         }
         // What is still under way comes to an end; then nobody looks at anything, however long one waits.
         try await world.eventually("nothing is looked at") {

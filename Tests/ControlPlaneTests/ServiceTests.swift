@@ -75,7 +75,7 @@ import Testing
         let world = try await TestWorld()
         let request = DeploymentRequest(name: "chat", config: JSONObject([("baseModel", "m")]))
         _ = try await world.service.create(request, isDryRun: true)
-        #expect(try await world.service.views(includingDeleted: true).isEmpty)
+        #expect(try await world.store.deployments(includingDeleted: true).isEmpty)
         try await world.ready("chat")
         let change = DeploymentRequest(config: JSONObject([("maxTotalTokens", 64)]))
         let planned = try await world.service.update("chat", change, generation: nil, isDryRun: true)

@@ -14,6 +14,21 @@ struct ControlAnswer: Sendable {
         ControlAnswer(reply(value, status).response)
     }
 
+    /// An answer `{"data": [..]}` whose elements are written as they are made.
+    static func elements(_ write: @escaping @Sendable (inout ElementWriter) async throws -> Void) -> ControlAnswer {
+        ControlAnswer(
+            Response(
+                status: .ok, headers: [.contentType: "application/json"],
+                body: ResponseBody { body in
+                    var writer = ElementWriter(body)
+                    // Not on the connection's loop: making a long list takes a while.
+                    try await withTaskExecutorPreference(globalConcurrentExecutor) {
+                        try await write(&writer)
+                        try await writer.finish()
+                    }
+                }))
+    }
+
     /// An answer whose body is events, written as they come. `write` ends when its task is cancelled.
     static func stream(
         _ streams: OpenStreams, _ presence: ClientPresence,

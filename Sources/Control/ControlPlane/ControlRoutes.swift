@@ -122,19 +122,7 @@ package struct ControlRoutes: Sendable {
 
     private func deployments(_ request: Request, _ parts: [String]) async throws(ControlError) -> ControlAnswer? {
         switch (request.method, parts.count) {
-        case (.get, 0):
-            var views = try await service.views(includingDeleted: request.query("deleted") == "true")
-            // Predibase calls dedicated ones by both words; there are no shared endpoints here.
-            if let type = request.query("type"), !["private", "dedicated"].contains(type) { views = [] }
-            let figures = (try? await metrics.latest()) ?? [:]
-            views = views.map { view in
-                var view = complete(view)
-                if let name = try? DeploymentName(view.name), view.deletedAt == nil, let point = figures[name] {
-                    view.figures = FiguresView(point)
-                }
-                return view
-            }
-            return .json(["data": .array(views.map { .object($0.json) })])
+        case (.get, 0): return try await list(request)
         case (.post, 0):
             let body = try await decoded(DeploymentRequest.self, request)
             let isDryRun = request.query("dryRun") == "true"

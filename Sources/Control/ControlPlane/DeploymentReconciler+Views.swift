@@ -22,9 +22,9 @@ extension DeploymentReconciler {
         return view
     }
 
-    /// All deployments that are not deleted, by name.
-    package func views() -> [DeploymentView] {
-        idsByName.sorted { $0.key < $1.key }.compactMap { view(id: $0.value) }
+    /// Those of the deployments that are not deleted meanwhile.
+    package func views(of names: some Sequence<DeploymentName> & Sendable) -> [DeploymentView] {
+        names.compactMap { view(named: $0) }
     }
 
     /// Names and ids of all deployments that are not deleted.

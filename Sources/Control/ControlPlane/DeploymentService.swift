@@ -237,13 +237,10 @@ package struct DeploymentService: Sendable {
         throw await missing(reference)
     }
 
-    /// All deployments, deleted ones last.
-    package func views(includingDeleted: Bool) async throws(ControlError) -> [DeploymentView] {
-        let live = await reconciler.views()
-        guard includingDeleted else { return live }
+    /// Deployments that are history.
+    package func history() async throws(ControlError) -> [StoredDeployment] {
         do throws(StoreError) {
-            let stored = try await store.deployments(includingDeleted: true).filter { $0.deletedAt != nil }
-            return live + stored.map { DeploymentView($0) }
+            return try await store.deployments(includingDeleted: true).filter { $0.deletedAt != nil }
         } catch {
             throw ControlError(error)
         }

@@ -37,12 +37,19 @@ struct ReplicaClient: Sendable {
         settings.httpVersion = .http1Only
         settings.timeout.connect = TimeAmount(configuration.connectTimeout)
         settings.timeout.read = nil
+        // Nobody listens to it.
+        settings.tracing.tracer = nil
         // Failing at once lets the request go to another replica instead.
         settings.connectionPool.retryConnectionEstablishment = false
         // Shorter than replicas keep idle connections, so that they don't close one that is just being used.
         settings.connectionPool.idleTimeout = .seconds(15)
         settings.connectionPool.concurrentHTTP1ConnectionsPerHostSoftLimit =
             configuration.dispatch.requestsPerReplica + 16
+        settings.http1_1ConnectionDebugInitializer = { channel in
+            channel.eventLoop.makeCompletedFuture {
+                try channel.pipeline.syncOperations.addHandler(FlushJoiner(), position: .first)
+            }
+        }
         client = HTTPClient(eventLoopGroup: HTTPClient.defaultEventLoopGroup, configuration: settings)
     }
 
@@ -60,6 +67,24 @@ struct ReplicaClient: Sendable {
             return try await client.execute(request, deadline: .distantFuture)
         } catch {
             throw ReplicaFailure(error)
+        }
+    }
+}
+
+/// Makes one flush of those that follow each other at once: head and body of a request leave together, and wake the replica once.
+private final class FlushJoiner: ChannelOutboundHandler {
+    typealias OutboundIn = ByteBuffer
+
+    private var isDue = false
+
+    func flush(context: ChannelHandlerContext) {
+        guard !isDue else { return }
+        isDue = true
+        let bound = NIOLoopBound((self, context), eventLoop: context.eventLoop)
+        context.eventLoop.execute {
+            let (handler, context) = bound.value
+            handler.isDue = false
+            context.flush()
         }
     }
 }

@@ -49,13 +49,29 @@ package final class MetricsRegistry: Sendable {
         }
     }
 
-    private enum Series: Sendable {
+    private enum Reading: Sendable {
         case value(Double)
         case histogram(Histogram)
     }
 
+    /// What is counted under one set of labels. Changed in place, under the registry's lock.
+    private final class Series {
+        var value = 0.0
+        var histogram: Histogram
+
+        init(_ family: Family) { histogram = Histogram(bucketCount: family.buckets.count) }
+    }
+
     private struct State {
+        /// By family and labels.
         var series: [[[String]: Series]]
+
+        mutating func series(_ place: Int, _ labels: [String], _ families: [Family]) -> Series {
+            if let series = series[place][labels] { return series }
+            let new = Series(families[place])
+            series[place][labels] = new
+            return new
+        }
     }
 
     private let families: [Family]
@@ -68,29 +84,17 @@ package final class MetricsRegistry: Sendable {
         places = Dictionary(families.enumerated().map { ($1.name, $0) }, uniquingKeysWith: { first, _ in first })
         state = Mutex(
             State(
-                series: families.map { family in
-                    guard family.labelNames.isEmpty else { return [:] }
-                    return [
-                        []: family.kind == .histogram
-                            ? .histogram(Histogram(bucketCount: family.buckets.count)) : .value(0)
-                    ]
-                }))
+                series: families.map { $0.labelNames.isEmpty ? [[]: Series($0)] : [:] }))
     }
 
     package func increment(_ name: String, _ labels: [String] = [], by amount: Double = 1) {
         guard let place = places[name] else { return }
-        state.withLock { state in
-            if case .value(let old)? = state.series[place][labels] {
-                state.series[place][labels] = .value(old + amount)
-            } else {
-                state.series[place][labels] = .value(amount)
-            }
-        }
+        state.withLock { $0.series(place, labels, families).value += amount }
     }
 
     package func set(_ name: String, _ labels: [String] = [], to value: Double) {
         guard let place = places[name] else { return }
-        state.withLock { $0.series[place][labels] = .value(value) }
+        state.withLock { $0.series(place, labels, families).value = value }
     }
 
     /// Adds values to a histogram, all under one lock.
@@ -98,10 +102,8 @@ package final class MetricsRegistry: Sendable {
         guard let place = places[name], !values.isEmpty else { return }
         let buckets = families[place].buckets
         state.withLock { state in
-            var histogram = Histogram(bucketCount: buckets.count)
-            if case .histogram(let old)? = state.series[place][labels] { histogram = old }
-            for value in values { histogram.add(value, buckets) }
-            state.series[place][labels] = .histogram(histogram)
+            let series = state.series(place, labels, families)
+            for value in values { series.histogram.add(value, buckets) }
         }
     }
 
@@ -109,10 +111,14 @@ package final class MetricsRegistry: Sendable {
 
     // MARK: Output
 
-    private func snapshot() -> [(Family, [([String], Series)])] {
-        let series = state.withLock { $0.series }
-        return families.enumerated().map { index, family in
-            (family, series[index].sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { ($0.key, $0.value) })
+    private func snapshot() -> [(Family, [([String], Reading)])] {
+        let readings = state.withLock { state in
+            zip(families, state.series).map { family, series in
+                series.mapValues { family.kind == .histogram ? Reading.histogram($0.histogram) : .value($0.value) }
+            }
+        }
+        return zip(families, readings).map { family, readings in
+            (family, readings.sorted { $0.key.lexicographicallyPrecedes($1.key) }.map { ($0.key, $0.value) })
         }
     }
 
@@ -159,7 +165,7 @@ package final class MetricsRegistry: Sendable {
         return json
     }
 
-    private static func samples(_ family: Family, _ labels: [String], _ value: Series) -> [(String, Double)] {
+    private static func samples(_ family: Family, _ labels: [String], _ value: Reading) -> [(String, Double)] {
         let pairs = zip(family.labelNames, labels).map { "\($0)=\"\(escaped($1))\"" }
         func name(_ suffix: String, _ more: [String] = []) -> String {
             let all = pairs + more
