@@ -88,8 +88,8 @@ final class GatewayStandIn: Sendable {
     }
 }
 
-/// A control plane on a folder of its own, with replicas that are only pretended. Starting another on the same folder and
-/// ``NullWorld`` stands for a restart of the server.
+/// A control plane on a folder of its own, with replicas that are only pretended. Starting another on the same folder
+/// and ``NullWorld`` stands for a restart of the server.
 final class TestWorld {
     let folder: String
     let clock = HandClock()

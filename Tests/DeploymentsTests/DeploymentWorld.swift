@@ -1,6 +1,7 @@
 import Deployments
 
-/// A deployment with its replicas, on a clock of its own; plans are carried out as a control plane and a launcher would.
+/// A deployment with its replicas, on a clock of its own; plans are carried out as a control plane and a launcher
+/// would.
 struct DeploymentWorld {
     var spec: DeploymentSpec
     var memory = DeploymentMemory()

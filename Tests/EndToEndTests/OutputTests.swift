@@ -6,7 +6,8 @@ import Testing
     .enabled(if: ProgramRun.program != nil, "pbctl was not built beside the tests"),
     .enabled(if: SampleModelFile.path != nil, "the sample model is not here: scripts/fetch-sample-model"))
 struct OutputTests {
-    /// Runs a shell script with the program as `$1` and the sample model as `$2`; gives what it wrote to standard error.
+    /// Runs a shell script with the program as `$1` and the sample model as `$2`; gives what it wrote to standard
+    /// error.
     private func shell(_ script: String) throws -> String {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: "/bin/sh")

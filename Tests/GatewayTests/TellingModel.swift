@@ -1,8 +1,8 @@
 import NIOHTTP1
 import ServingJSON
 
-/// A model whose tokens follow from prompt, seed and position, so that it can be carried on by any replica and every byte of an
-/// answer is known. Speaks to the gateway as replicas do.
+/// A model whose tokens follow from prompt, seed and position, so that it can be carried on by any replica and every
+/// byte of an answer is known. Speaks to the gateway as replicas do.
 struct TellingModel: Sendable {
     /// Name that answers give; what the request asks for, if anything.
     var name = "base-model"
@@ -140,7 +140,8 @@ struct TellingModel: Sendable {
 
     // MARK: What the client should get
 
-    /// The answer of an undisturbed run of the request that a replica got first, with the model that the client asked for.
+    /// The answer of an undisturbed run of the request that a replica got first, with the model that the client asked
+    /// for.
     func expected(_ first: ReceivedRequest, model: String?) -> String {
         frames(first).map(\.payload).joined().replacing(
             "\"model\":\"\(first.json["model"]?.stringValue.flatMap { $0.isEmpty ? nil : $0 } ?? name)\"",

@@ -82,7 +82,8 @@ final class LoopbackHub: Sendable {
 
     struct POSIXFailure: Error { let number: Int32 }
 
-    /// The thread that accepts closes the descriptor: closed here, its number might be another hub's by the next accept.
+    /// The thread that accepts closes the descriptor: closed here, its number might be another hub's by the next
+    /// accept.
     func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
 
     func change(files: [File], commit: String) {

@@ -3,8 +3,8 @@ import Glibc
 
 @testable import ReplicaLaunchers
 
-/// A place where the conformance suite launches replicas. A new kind of launcher takes part by a type of this protocol and a case
-/// of ``LauncherKind``.
+/// A place where the conformance suite launches replicas. A new kind of launcher takes part by a type of this protocol
+/// and a case of ``LauncherKind``.
 protocol LauncherWorld: Sendable {
     /// A launcher on what is there: that of a control plane that starts, or starts anew.
     func open() async throws -> any ReplicaLauncher

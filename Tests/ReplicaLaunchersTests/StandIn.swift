@@ -4,7 +4,8 @@ import Testing
 
 @testable import ReplicaLaunchers
 
-/// What a stand-in for a replica is told to do; `arguments` are understood by the script below and by the null launcher's script.
+/// What a stand-in for a replica is told to do; `arguments` are understood by the script below and by the null
+/// launcher's script.
 struct StandIn: Sendable, Hashable {
     var lines: [String] = []
     var drainMilliseconds = 0

@@ -38,8 +38,8 @@ struct SingularValueRankTests {
         }
     }
 
-    /// Singular values of `0.7 s B A + 0.3 s' B' A'` by numpy.linalg.svd in float64, and the length of what is beyond the
-    /// third.
+    /// Singular values of `0.7 s B A + 0.3 s' B' A'` by numpy.linalg.svd in float64, and the length of what is beyond
+    /// the third.
     @Test("keeps the largest singular values and loses no more than the others")
     func truncates() throws {
         let adapters = try adapters(["r8-all", "r8-all-second"])

@@ -2,8 +2,8 @@ import ServingTensors
 
 /// A model whose logits are a hash of the whole history, read back from paged memory through the block table.
 ///
-/// A wrong block table, position or token, or a block that holds another sequence's tokens, changes the answer. What is not
-/// computed holds what earlier holders of the block left there.
+/// A wrong block table, position or token, or a block that holds another sequence's tokens, changes the answer. What is
+/// not computed holds what earlier holders of the block left there.
 final class HistoryRunner: ModelRunner {
     struct Failure: Error, CustomStringConvertible {
         let description = "the toy model broke"

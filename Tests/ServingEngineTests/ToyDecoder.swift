@@ -1,7 +1,8 @@
 import ServingEngine
 import ServingTensors
 
-/// Writes each token as its text in a table, byte by byte, holding back unfinished characters; without a table, as letters.
+/// Writes each token as its text in a table, byte by byte, holding back unfinished characters; without a table, as
+/// letters.
 struct ToyDecoder: TokenTextDecoding {
     var table: [TokenID: [UInt8]] = [:]
     private var pending: [UInt8] = []

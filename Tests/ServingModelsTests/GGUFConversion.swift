@@ -4,8 +4,8 @@ import ServingModelFiles
 import ServingTensors
 import Testing
 
-/// Writes a Hugging Face folder's model as converters to GGUF do: names and metadata of the GGUF specification, query and
-/// key rows of llama reordered so that neighbours turn together, Gemma's norm weights plus one.
+/// Writes a Hugging Face folder's model as converters to GGUF do: names and metadata of the GGUF specification, query
+/// and key rows of llama reordered so that neighbours turn together, Gemma's norm weights plus one.
 struct GGUFConversion {
     private let folder: ModelFolder
     private let architecture: String

@@ -84,7 +84,8 @@ func logProbabilities(_ scores: [Float]) -> [Double] {
     return scores.map { Double($0) - highest - log(total) }
 }
 
-/// The largest difference of log-probabilities over all rows; infinite where the shapes differ or a number is not finite.
+/// The largest difference of log-probabilities over all rows; infinite where the shapes differ or a number is not
+/// finite.
 func largestDifference(_ found: [[Float]], _ expected: [[Float]]) -> Double {
     guard found.count == expected.count else { return .infinity }
     var largest = 0.0

@@ -46,7 +46,8 @@ package struct ControlClientError: Error, Hashable, CustomStringConvertible {
 
     package var description: String { hint.map { "\(message) (\($0))" } ?? message }
 
-    /// Whether the same call may well succeed later. A deployment that is stopped or has failed (503, too) waits for its owner.
+    /// Whether the same call may well succeed later. A deployment that is stopped or has failed (503, too) waits for
+    /// its owner.
     package var isRetryable: Bool {
         guard let status, [429, 503, 504].contains(status) else { return false }
         return !["deployment_stopped", "deployment_errored"].contains(problem?.code)

@@ -77,8 +77,8 @@ struct HTTPConnection: Sendable {
         return (head, body.withLock { $0 })
     }
 
-    /// Makes a call and gives `receive` the body in pieces, in the call's thread; at its false the transfer ends without
-    /// an error. Cancelling the calling task ends it within a tenth of a second.
+    /// Makes a call and gives `receive` the body in pieces, in the call's thread; at its false the transfer ends
+    /// without an error. Cancelling the calling task ends it within a tenth of a second.
     func perform(
         _ call: HTTPCall, receive: @escaping @Sendable (HTTPHead, [UInt8]) -> Bool
     ) async throws(ControlClientError) -> HTTPHead {

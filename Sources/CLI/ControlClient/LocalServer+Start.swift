@@ -93,7 +93,8 @@ extension LocalServer {
         }
     }
 
-    /// Waits until a server's process is gone, or has let go of the state: who started it may be slow to notice its end.
+    /// Waits until a server's process is gone, or has let go of the state: who started it may be slow to notice its
+    /// end.
     /// - Returns: whether it is.
     package func waitForEnd(of processID: Int32, within patience: Duration) async throws(ControlClientError) -> Bool {
         let deadline = ContinuousClock.now + patience

@@ -2,8 +2,8 @@ import Glibc
 
 /// The server of this machine's user: finds it, and starts it in the background where it doesn't run.
 ///
-/// A server holds `server.lock` in its folder, with its process, when it started and its URL in three lines. Commands that
-/// start one take turns over `start.lock`, so that only one comes up.
+/// A server holds `server.lock` in its folder, with its process, when it started and its URL in three lines. Commands
+/// that start one take turns over `start.lock`, so that only one comes up.
 package struct LocalServer: Sendable {
     /// Where the server keeps its state.
     package let folder: String

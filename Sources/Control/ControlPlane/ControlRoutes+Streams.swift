@@ -10,7 +10,8 @@ import ServingJSON
 extension ControlRoutes {
     // MARK: Events
 
-    /// Events, of one deployment (also one that is history, by its id) or of all; with `follow` those to come as they come.
+    /// Events, of one deployment (also one that is history, by its id) or of all; with `follow` those to come as they
+    /// come.
     func events(_ request: Request, _ presence: ClientPresence) async throws(ControlError) -> ControlAnswer {
         let id = try await request.query("deployment").asyncMap { name throws(ControlError) in
             try await service.view(name).uuid

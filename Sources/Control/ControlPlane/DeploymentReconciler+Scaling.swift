@@ -107,7 +107,8 @@ extension DeploymentReconciler {
 
     // MARK: Usage
 
-    /// Reads what replicas use and tells the history how many there are. Looks also for what the launcher's news missed.
+    /// Reads what replicas use and tells the history how many there are. Looks also for what the launcher's news
+    /// missed.
     func readUsages() async {
         if entries.values.contains(where: { $0.liveCount > 0 }), let found = try? await launcher.list() {
             for launched in found {

@@ -3,8 +3,8 @@ package import ControlStore
 package import Deployments
 
 extension DeploymentReconciler {
-    /// A deployment with its replicas; nil where there is none of that name that is not deleted. Figures and addresses are the
-    /// service's to add.
+    /// A deployment with its replicas; nil where there is none of that name that is not deleted. Figures and addresses
+    /// are the service's to add.
     package func view(named name: DeploymentName) -> DeploymentView? { idsByName[name].flatMap { view(id: $0) } }
 
     /// The same by its id.

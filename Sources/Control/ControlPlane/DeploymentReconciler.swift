@@ -7,9 +7,10 @@ import ServingJSON
 
 /// Brings the world to what specs ask for: starts, watches, replaces and ends replicas.
 ///
-/// Called by ``DeploymentService`` (specs that changed), by the gateway (requests that wait, replicas that refuse) and by the
-/// launcher's news; calls the pure ``DeploymentStateMachine`` and performs its actions. Work is by deployment and by change: what
-/// is at rest costs nothing. Everything it knows of replicas can be found out again, so it may be killed at any point.
+/// Called by ``DeploymentService`` (specs that changed), by the gateway (requests that wait, replicas that refuse) and
+/// by the launcher's news; calls the pure ``DeploymentStateMachine`` and performs its actions. Work is by deployment
+/// and by change: what is at rest costs nothing. Everything it knows of replicas can be found out again, so it may be
+/// killed at any point.
 package actor DeploymentReconciler {
     let store: ControlStore
     let launcher: any ReplicaLauncher

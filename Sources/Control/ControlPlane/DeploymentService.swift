@@ -5,8 +5,9 @@ import ServingJSON
 
 /// What owners can do with deployments: every change is on disk before it is answered, then the reconciler sees to it.
 ///
-/// Called by the routes; calls the store and the ``DeploymentReconciler``. Changes of one deployment by several clients at once
-/// each happen, one after the other; a client that names the generation it saw is told when it is not the newest any more.
+/// Called by the routes; calls the store and the ``DeploymentReconciler``. Changes of one deployment by several clients
+/// at once each happen, one after the other; a client that names the generation it saw is told when it is not the
+/// newest any more.
 package struct DeploymentService: Sendable {
     let store: ControlStore
     let reconciler: DeploymentReconciler

@@ -3,8 +3,8 @@ struct DeploymentViewers {
     private var nextID = 0
     private var viewers: [String: [Int: AsyncStream<Void>.Continuation]] = [:]
 
-    /// A stream of signs about a deployment, the first at once; it ends when the deployment does. Signs that nobody took yet
-    /// are one.
+    /// A stream of signs about a deployment, the first at once; it ends when the deployment does. Signs that nobody
+    /// took yet are one.
     mutating func add(_ id: String) -> (number: Int, signs: AsyncStream<Void>) {
         let (signs, continuation) = AsyncStream<Void>.makeStream(bufferingPolicy: .bufferingNewest(1))
         nextID += 1

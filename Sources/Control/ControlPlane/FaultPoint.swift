@@ -2,8 +2,8 @@ import Glibc
 
 /// Places in the control plane's work at which a test has the process killed, as power cuts and `kill -9` would.
 ///
-/// `PBCTL_FAULT_POINT=update.recorded` arms one; it strikes the first time that it is reached. Without the variable this costs
-/// a comparison.
+/// `PBCTL_FAULT_POINT=update.recorded` arms one; it strikes the first time that it is reached. Without the variable
+/// this costs a comparison.
 enum FaultPoint: String, CaseIterable, Sendable {
     /// A new deployment is checked and not recorded.
     case createChecked = "create.checked"

@@ -1,8 +1,8 @@
 import HTTPServing
 import Synchronization
 
-/// Streams of events that are being sent. Each ends when its client goes and when the server does: one without news would not
-/// notice otherwise, and hold the shutdown back.
+/// Streams of events that are being sent. Each ends when its client goes and when the server does: one without news
+/// would not notice otherwise, and hold the shutdown back.
 package final class OpenStreams: Sendable {
     private struct State {
         var isClosed = false

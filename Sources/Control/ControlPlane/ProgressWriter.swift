@@ -4,9 +4,9 @@ import Synchronization
 
 /// Writes what the reconciler finds out to the store, in batches and without holding the reconciler up.
 ///
-/// Of a deployment's progress only the newest is kept; events are written in order. While the store can't be written (a full
-/// disk) it tries again, and drops the oldest events beyond a bound. Progress can be found out again after a crash; what owners
-/// ask for does not go this way but is written before they get an answer.
+/// Of a deployment's progress only the newest is kept; events are written in order. While the store can't be written (a
+/// full disk) it tries again, and drops the oldest events beyond a bound. Progress can be found out again after a
+/// crash; what owners ask for does not go this way but is written before they get an answer.
 final class ProgressWriter: Sendable {
     private struct Pending {
         var progress: [String: DeploymentProgress] = [:]

@@ -49,8 +49,8 @@ package struct ControlResponder: HTTPResponder {
         return Self.problem(404, "not_found", "\(request.method) \(path.prefix(200)): there is nothing here")
     }
 
-    /// Whether a browser sends it for a page of another origin: without a key, being on this machine is all the proof there is
-    /// of who asks.
+    /// Whether a browser sends it for a page of another origin: without a key, being on this machine is all the proof
+    /// there is of who asks.
     private func isForeign(_ request: Request) -> Bool {
         guard request.method != .get, request.method != .head, let origin = request.headers[.origin] else {
             return false

@@ -15,8 +15,8 @@ import UnixSignals
 
 /// Control plane and gateway in one process, until it is told to stop.
 ///
-/// Called by `pbctl server run`. Killing it loses nothing: replicas go on, and whoever starts next on the same state takes them
-/// over.
+/// Called by `pbctl server run`. Killing it loses nothing: replicas go on, and whoever starts next on the same state
+/// takes them over.
 package struct ControlServer: Sendable {
     private let configuration: ControlServerConfiguration
 
@@ -32,11 +32,11 @@ package struct ControlServer: Sendable {
 
     package init(configuration: ControlServerConfiguration) { self.configuration = configuration }
 
-    /// Serves until it is told to stop: by SIGTERM, which leaves replicas running for the next server, by SIGINT or a client,
-    /// which end them too. A second signal ends the process at once.
+    /// Serves until it is told to stop: by SIGTERM, which leaves replicas running for the next server, by SIGINT or a
+    /// client, which end them too. A second signal ends the process at once.
     ///
-    /// - Throws: ``StoreError`` where the state can't be had (another server holds it, a damaged file), `ListenError` where the
-    ///   address can't.
+    /// - Throws: ``StoreError`` where the state can't be had (another server holds it, a damaged file), `ListenError`
+    ///   where the address can't.
     package func run(onEvent: @escaping @Sendable (Event) -> Void) async throws {
         let signals = await UnixSignalsSequence(trapping: .sigterm, .sigint)
         let lock = try ServerLock.acquire(folder: configuration.stateFolder, now: SteadyClock().now())

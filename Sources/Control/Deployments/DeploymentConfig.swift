@@ -1,7 +1,7 @@
 /// How a deployment is to run: every field of a Predibase deployment (`DeploymentConfig` of its SDK 2025.10.3).
 ///
-/// Field names here are Swift's; ``DeploymentConfigField`` has those on the wire. Values are as a user gave them or their
-/// defaults, and were validated when the config was read.
+/// Field names here are Swift's; ``DeploymentConfigField`` has those on the wire. Values are as a user gave them or
+/// their defaults, and were validated when the config was read.
 package struct DeploymentConfig: Sendable, Hashable {
     /// Model to serve: a path, a name in the local store, or a hub reference.
     package var baseModel: String

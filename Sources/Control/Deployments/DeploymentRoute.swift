@@ -1,4 +1,5 @@
-/// What the gateway has to know of a deployment to lead requests to it. The control plane publishes a new one at each change.
+/// What the gateway has to know of a deployment to lead requests to it. The control plane publishes a new one at each
+/// change.
 package struct DeploymentRoute: Sendable, Hashable {
     package var name: DeploymentName
     package var deploymentID: String

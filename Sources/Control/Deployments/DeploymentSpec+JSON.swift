@@ -32,8 +32,8 @@ extension DeploymentSpec {
         return object
     }
 
-    /// Reads what ``storedJSON`` wrote. Members that this version doesn't know are passed over, and those that an earlier one
-    /// didn't write have their defaults; only name, id and model must be there.
+    /// Reads what ``storedJSON`` wrote. Members that this version doesn't know are passed over, and those that an
+    /// earlier one didn't write have their defaults; only name, id and model must be there.
     package init(stored value: JSONValue) throws(StoredFormError) {
         let form = try StoredForm(value, path: "spec")
         let nameText = try form.text("name")

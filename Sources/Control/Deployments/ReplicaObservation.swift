@@ -39,7 +39,8 @@ package struct ReplicaExit: Sendable, Hashable {
         self.at = at
     }
 
-    /// Whether starting the same thing again must fail again: usage errors and missing or bad input (sysexits 64-66, 78).
+    /// Whether starting the same thing again must fail again: usage errors and missing or bad input (sysexits 64-66,
+    /// 78).
     package var isFinal: Bool { code.map { [64, 65, 66, 78].contains($0) } ?? false }
 }
 

@@ -12,8 +12,8 @@ package struct ReplicaTemplate: Sendable, Hashable {
 
     /// Sixteen hexadecimal digits that tell templates apart, the same in every process and version of pbctl.
     ///
-    /// FNV-1a of the fields that differ from their defaults, so that a field added later changes no mark of replicas that
-    /// run. It is no secret and no proof: who can choose configs can make two of one mark, and harms only himself.
+    /// FNV-1a of the fields that differ from their defaults, so that a field added later changes no mark of replicas
+    /// that run. It is no secret and no proof: who can choose configs can make two of one mark, and harms only himself.
     package var mark: String {
         var object = config.storedJSON
         if restartCount != 0 { object["restarts"] = .integer(Int64(restartCount)) }
@@ -23,7 +23,8 @@ package struct ReplicaTemplate: Sendable, Hashable {
         return String(repeating: "0", count: 16 - digits.count) + digits
     }
 
-    /// Arguments of pbctl that start a replica, `engine serve` first. Host, port and where to tell the port are not among them.
+    /// Arguments of pbctl that start a replica, `engine serve` first. Host, port and where to tell the port are not
+    /// among them.
     package func engineArguments() -> [String] { EngineCommandLine(config).arguments(model: config.baseModel) }
 
     /// Variables that a replica needs besides: what must not be seen in lists of processes.

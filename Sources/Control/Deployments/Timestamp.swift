@@ -1,7 +1,7 @@
 /// A moment in milliseconds since 1970, as the store keeps it.
 ///
-/// Everything in the control plane takes the moment as an argument or from a ``ControlClock``, so that tests run on a clock of
-/// their own.
+/// Everything in the control plane takes the moment as an argument or from a ``ControlClock``, so that tests run on a
+/// clock of their own.
 package struct Timestamp: Sendable, Hashable, Comparable {
     package var milliseconds: Int64
 

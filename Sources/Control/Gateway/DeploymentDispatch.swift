@@ -1,8 +1,8 @@
 package import Deployments
 import Synchronization
 
-/// The place of one deployment in the gateway: takes routes from the control plane, leads requests to replicas, keeps those that
-/// wait. The rules are ``DispatchStateMachine``'s.
+/// The place of one deployment in the gateway: takes routes from the control plane, leads requests to replicas, keeps
+/// those that wait. The rules are ``DispatchStateMachine``'s.
 package final class DeploymentDispatch: Sendable {
     package typealias Refusal = DispatchStateMachine.Refusal
     private typealias Outcome = Result<DeploymentRoute.RoutableReplica, Refusal>

@@ -2,15 +2,17 @@ package import Deployments
 
 /// Which replica serves which request of one deployment, and who waits for one.
 ///
-/// A plain value: ``DeploymentDispatch`` calls it under a lock and does what it says. Requests wait in the order in which they
-/// came; one that lost its replica waits in front of them. Nobody waits while a replica that may be used has room.
+/// A plain value: ``DeploymentDispatch`` calls it under a lock and does what it says. Requests wait in the order in
+/// which they came; one that lost its replica waits in front of them. Nobody waits while a replica that may be used has
+/// room.
 package struct DispatchStateMachine: Sendable {
     package struct Limits: Sendable, Hashable {
         /// Requests that one replica is given at a time.
         package var requestsPerReplica = 256
         /// Requests that may wait.
         package var waiting = 1000
-        /// How long a replica that refused is left alone, at first; twice as long each time in a row, up to eight times.
+        /// How long a replica that refused is left alone, at first; twice as long each time in a row, up to eight
+        /// times.
         package var avoidance = Duration.seconds(1)
 
         package init() {}
@@ -108,8 +110,8 @@ package struct DispatchStateMachine: Sendable {
         returning.position(of: waiter) ?? waiting.position(of: waiter).map { returning.count + $0 }
     }
 
-    /// When to call ``settle(now:)`` though nothing happened: a replica that is left alone may be tried again. Nil where nobody
-    /// waits for that.
+    /// When to call ``settle(now:)`` though nothing happened: a replica that is left alone may be tried again. Nil
+    /// where nobody waits for that.
     package func nextCheck(after now: ContinuousClock.Instant) -> ContinuousClock.Instant? {
         guard waitingCount > 0, let route else { return nil }
         let moments = route.replicas.flatMap { [avoided[$0.id]?.until, ceilings[$0.id]?.until] }
@@ -182,8 +184,8 @@ package struct DispatchStateMachine: Sendable {
         avoided[id] = Avoidance(until: now + limits.avoidance * (1 << (count - 1)), count: count)
     }
 
-    /// A replica said that it is full: for ten seconds it gets no more than it has besides this request. One that has nothing
-    /// else is left alone instead, for it is others that fill it.
+    /// A replica said that it is full: for ten seconds it gets no more than it has besides this request. One that has
+    /// nothing else is left alone instead, for it is others that fill it.
     package mutating func fill(_ id: ReplicaID, now: ContinuousClock.Instant) {
         let count = (loads[id]?.requestCount ?? 0) - 1
         guard count > 0 else { return avoid(id, now: now) }

@@ -2,7 +2,8 @@ package import NIOCore
 
 /// Cuts a stream of server-sent events into whole frames: everything up to and with an empty line.
 ///
-/// What comes is kept as it is where a frame lies in one piece of it; only what is left of a piece is copied to the next.
+/// What comes is kept as it is where a frame lies in one piece of it; only what is left of a piece is copied to the
+/// next.
 package struct EventFrameSplitter: Sendable {
     /// A frame that is larger than any there should be.
     package struct TooLarge: Error, Equatable {

@@ -1,8 +1,8 @@
 package import Deployments
 import HTTPServing
 
-/// Leads requests for deployments to their replicas: holds them until there is one, chooses it, passes the answer on, and has
-/// another one carry on where it is lost.
+/// Leads requests for deployments to their replicas: holds them until there is one, chooses it, passes the answer on,
+/// and has another one carry on where it is lost.
 ///
 /// The control plane publishes routes in ``table`` and reads loads; the server puts ``routes`` in front of its own.
 package struct Gateway: Sendable {
@@ -49,8 +49,8 @@ package struct Gateway: Sendable {
     /// Requests under way, waiting ones among them.
     package var requestCount: Int { service.admission.count }
 
-    /// Refuses what is new and what waits, and returns when the last request has ended and connections to replicas are closed.
-    /// Must be called before the gateway is let go; a second call returns at once.
+    /// Refuses what is new and what waits, and returns when the last request has ended and connections to replicas are
+    /// closed. Must be called before the gateway is let go; a second call returns at once.
     package func drain() async {
         service.admission.startDraining()
         service.table.drain()

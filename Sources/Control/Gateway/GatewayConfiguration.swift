@@ -16,13 +16,15 @@ package struct GatewayConfiguration: Sendable {
     package var maxFrameBytes = 8 << 20
     /// How long a connection to a replica may take.
     package var connectTimeout = Duration.seconds(2)
-    /// Times that one request is sent to a replica which takes it and breaks off before anything was given to the client.
+    /// Times that one request is sent to a replica which takes it and breaks off before anything was given to the
+    /// client.
     package var maxTries = 3
     /// Times that one request may be refused by replicas: no connection, loading, draining, full.
     package var maxRefusals = 10
     /// Times that one stream may lose its replica.
     package var maxResumptions = 5
-    /// Whether `Authorization` goes on to replicas, for hubs that adapters are fetched from. Off where it holds this server's key.
+    /// Whether `Authorization` goes on to replicas, for hubs that adapters are fetched from. Off where it holds this
+    /// server's key.
     package var passesAuthorization = true
     /// Between comments on a request that waits, for clients that ask for them with `x-pbctl-progress`.
     package var progressInterval = Duration.seconds(1)

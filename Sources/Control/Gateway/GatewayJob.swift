@@ -5,7 +5,8 @@ import NIOCore
 import NIOHTTP1
 import ServingJSON
 
-/// A request that is to be answered by a replica of a deployment: what it takes to send it, however often that is needed.
+/// A request that is to be answered by a replica of a deployment: what it takes to send it, however often that is
+/// needed.
 struct GatewayJob: Sendable {
     let service: GatewayService
     let dispatch: DeploymentDispatch
@@ -37,8 +38,8 @@ struct GatewayJob: Sendable {
 
     var name: DeploymentName { dispatch.name }
 
-    /// Gets an answer from a replica, from another one where the first refuses or breaks off before the answer or the head of a
-    /// stream is here.
+    /// Gets an answer from a replica, from another one where the first refuses or breaks off before the answer or the
+    /// head of a stream is here.
     ///
     /// - Parameters:
     ///   - journal: what the client has of the stream that is to be carried on.
@@ -135,7 +136,8 @@ struct GatewayJob: Sendable {
 }
 
 extension GatewayJob.Answer {
-    /// Why a replica did not take the request, where its answer says so and another replica, or the same one later, may take it.
+    /// Why a replica did not take the request, where its answer says so and another replica, or the same one later, may
+    /// take it.
     fileprivate var refusalReason: String? {
         guard status == 429 || status == 503, case .whole(let bytes) = body else { return nil }
         if status == 429 { return "it is full" }

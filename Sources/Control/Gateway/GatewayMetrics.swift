@@ -9,7 +9,8 @@ package final class GatewayMetrics: Sendable {
     /// Adapters by deployment that have a label of their own.
     private let adapters = Mutex<[String: Set<String>]>([:])
 
-    /// Adapters a deployment that have a label of their own; the others share `other`, so that ids made up by clients cost nothing.
+    /// Adapters a deployment that have a label of their own; the others share `other`, so that ids made up by clients
+    /// cost nothing.
     package static let adapterLabelLimit = 100
 
     package init() {}

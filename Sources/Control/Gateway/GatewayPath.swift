@@ -68,13 +68,13 @@ package enum GatewayEndpoint: Sendable, Hashable {
 
 /// Where a path leads among the gateway's routes.
 ///
-/// There are three bases: `/v1/...`, where the body's `model` names the deployment, `/deployments/NAME/...`, and Predibase's
-/// `/TENANT/deployments/v2/llms/NAME/...`. The last two have the same paths below.
+/// There are three bases: `/v1/...`, where the body's `model` names the deployment, `/deployments/NAME/...`, and
+/// Predibase's `/TENANT/deployments/v2/llms/NAME/...`. The last two have the same paths below.
 package enum GatewayPath: Sendable, Hashable {
     /// Below `/v1`.
     case shared(GatewayEndpoint)
-    /// Below the base of a deployment. The name is as in the path, decoded; it need not be one that can be. Nil where the base
-    /// has no such route.
+    /// Below the base of a deployment. The name is as in the path, decoded; it need not be one that can be. Nil where
+    /// the base has no such route.
     case deployment(name: String, GatewayEndpoint?)
 
     /// Nil where the path is none of the gateway's.

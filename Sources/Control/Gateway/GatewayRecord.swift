@@ -2,8 +2,8 @@ import Deployments
 import HTTPServing
 import Synchronization
 
-/// One request on its way through the gateway: its times, its tokens, its end. Whoever answers the request holds it; one that
-/// nobody holds any more without an end was dropped by its client.
+/// One request on its way through the gateway: its times, its tokens, its end. Whoever answers the request holds it;
+/// one that nobody holds any more without an end was dropped by its client.
 final class GatewayRecord: Sendable {
     private struct State {
         var waited = Duration.zero

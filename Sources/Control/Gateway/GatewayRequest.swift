@@ -1,8 +1,8 @@
 import NIOCore
 import ServingJSON
 
-/// A request's body, read once: what the gateway has to know of it, and what it takes to send it on with other words in a few
-/// places.
+/// A request's body, read once: what the gateway has to know of it, and what it takes to send it on with other words in
+/// a few places.
 struct GatewayRequest: Sendable {
     let endpoint: GatewayEndpoint
     /// `model` as the client wrote it; nil where there is none, and on LoRAX's routes.

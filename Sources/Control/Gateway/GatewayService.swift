@@ -46,8 +46,8 @@ struct GatewayService: Sendable {
         if failure != .full { replicaFailed(lease.replica.id) }
     }
 
-    /// What a replica of a deployment answers to a GET; nil where there is no replica or no answer within a few seconds. Nothing is
-    /// woken, and nobody's turn is taken.
+    /// What a replica of a deployment answers to a GET; nil where there is no replica or no answer within a few
+    /// seconds. Nothing is woken, and nobody's turn is taken.
     func ask(_ route: DeploymentRoute, _ path: String) async -> HTTPReply? {
         guard let replica = route.replicas.first else { return nil }
         let call = ReplicaCall(method: .GET, path: path, headers: HTTPHeaders(), body: nil)
@@ -81,7 +81,8 @@ final class AdapterCatalog: Sendable {
 
     init(lifetime: Duration) { self.lifetime = lifetime }
 
-    /// Ids of the adapters of a deployment; those told last where its replicas do not answer now, none for one without replicas.
+    /// Ids of the adapters of a deployment; those told last where its replicas do not answer now, none for one without
+    /// replicas.
     func adapters(of route: DeploymentRoute, _ service: GatewayService) async -> [String] {
         guard route.allowsAdapters, !route.replicas.isEmpty else { return [] }
         let known = entries.withLock { $0[route.deploymentID] }

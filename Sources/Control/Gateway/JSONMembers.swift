@@ -2,7 +2,8 @@ import ServingJSON
 
 /// Finds the members of a JSON object in its bytes, so that one of them is replaced and nothing else is written anew.
 ///
-/// The bytes should hold one object that a parser has taken; on others it finds fewer members and never reads beyond the end.
+/// The bytes should hold one object that a parser has taken; on others it finds fewer members and never reads beyond
+/// the end.
 struct JSONMembers {
     /// A member: its key without quotation marks, as it is spelled, and its value.
     struct Member: Equatable {

@@ -5,8 +5,8 @@ package struct ModelSelector: Sendable, Hashable {
     /// Adapter; nil for the base model.
     package var adapter: String?
 
-    /// Where the model names the deployment: `NAME` or `NAME:ADAPTER`. An adapter's id may hold colons and slashes; a deployment's
-    /// name can't.
+    /// Where the model names the deployment: `NAME` or `NAME:ADAPTER`. An adapter's id may hold colons and slashes; a
+    /// deployment's name can't.
     package init(shared model: String) {
         guard let colon = model.utf8.firstIndex(of: UInt8(ascii: ":")) else {
             deployment = model
@@ -17,7 +17,8 @@ package struct ModelSelector: Sendable, Hashable {
         adapter = rest.isEmpty ? nil : String(rest)
     }
 
-    /// Below a deployment's own base: nothing, the base model's name, an adapter's id, or the deployment's name as above.
+    /// Below a deployment's own base: nothing, the base model's name, an adapter's id, or the deployment's name as
+    /// above.
     package init(model: String, within deployment: String, baseModel: String) {
         self.deployment = deployment
         if model.isEmpty || model == deployment || model == baseModel || model == Self.baseModelID { return }

@@ -34,8 +34,8 @@ package struct AffinityKeys: Sendable, Hashable {
     }
 }
 
-/// Chooses the replica for a request: the one with the fewest tokens to do, but rather one that has the prompt's beginning or the
-/// adapter already, as long as it is not much busier than the least busy one.
+/// Chooses the replica for a request: the one with the fewest tokens to do, but rather one that has the prompt's
+/// beginning or the adapter already, as long as it is not much busier than the least busy one.
 ///
 /// A plain value without chance or clock: the same calls give the same choices.
 package struct ReplicaChooser: Sendable {
@@ -102,8 +102,8 @@ package struct ReplicaChooser: Sendable {
     }
 }
 
-/// Remembers who had a key last, for the keys of the last while: two tables, of which the older one is dropped when the newer
-/// one is full.
+/// Remembers who had a key last, for the keys of the last while: two tables, of which the older one is dropped when the
+/// newer one is full.
 struct RecentMemory: Sendable {
     private let size: Int
     private var young: [UInt64: ReplicaID] = [:]

@@ -71,7 +71,8 @@ struct ReplicaClient: Sendable {
     }
 }
 
-/// Makes one flush of those that follow each other at once: head and body of a request leave together, and wake the replica once.
+/// Makes one flush of those that follow each other at once: head and body of a request leave together, and wake the
+/// replica once.
 private final class FlushJoiner: ChannelOutboundHandler {
     typealias OutboundIn = ByteBuffer
 

@@ -141,7 +141,8 @@ struct StreamJournal: Sendable {
         if case .integer(let number)? = value["created"] { created = number }
     }
 
-    /// The value of `resume` in the body's `pbctl`, for the replica that carries on; nil where it may as well begin anew.
+    /// The value of `resume` in the body's `pbctl`, for the replica that carries on; nil where it may as well begin
+    /// anew.
     var resume: JSONBytes? {
         guard frameCount > 0 || tokenCount > 0 else { return nil }
         var json = JSONBytes(capacity: 64 + tokenCount * 7)

@@ -33,8 +33,8 @@ package final class ConnectionHandler: ChannelDuplexHandler, RemovableChannelHan
         self.connections = connections
     }
 
-    /// Bytes that the system takes for a client that does not read. Left to itself it takes megabytes, hours of a stream of
-    /// tokens, before anybody sees that the client reads no more.
+    /// Bytes that the system takes for a client that does not read. Left to itself it takes megabytes, hours of a
+    /// stream of tokens, before anybody sees that the client reads no more.
     private static let sendBufferBytes = 128 << 10
 
     package func handlerAdded(context: ChannelHandlerContext) {

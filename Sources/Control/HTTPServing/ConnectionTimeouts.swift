@@ -18,7 +18,8 @@ package struct ConnectionTimeouts: Sendable, Equatable {
 
     /// Timeouts; that of `keepAlive` is LoRAX's, and `idle` is `request` where it is not given.
     package init(
-        request: Duration = .seconds(30), idle: Duration? = nil, stalledWrite: Duration = .seconds(60), keepAlive: Duration = .seconds(15),
+        request: Duration = .seconds(30), idle: Duration? = nil, stalledWrite: Duration = .seconds(60),
+        keepAlive: Duration = .seconds(15),
         drainingRequest: Duration = .seconds(1), drainingWrite: Duration = .seconds(10)
     ) {
         self.request = request

@@ -2,7 +2,8 @@ package import HummingbirdCore
 package import Logging
 package import NIOCore
 
-/// HTTP/1.1 whose requests are answered on the loops of their connections: for servers that pass on more than they compute.
+/// HTTP/1.1 whose requests are answered on the loops of their connections: for servers that pass on more than they
+/// compute.
 package struct LoopBoundChannel: ServerChildChannel {
     package typealias Value = HTTP1Channel.Value
 

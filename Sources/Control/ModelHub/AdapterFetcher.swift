@@ -206,7 +206,8 @@ final class AdapterFetcher: Sendable {
         }
     }
 
-    /// What was fetched under another revision, where the one asked for is that commit: its content is the same for ever.
+    /// What was fetched under another revision, where the one asked for is that commit: its content is the same for
+    /// ever.
     private func copy(of reference: HubReference, in store: ModelStore) -> StoredModel? {
         guard reference.revision.utf8.count == 40, reference.revision.allSatisfy(\.isHexDigit),
             let models = try? store.listing().models

@@ -52,8 +52,8 @@ public struct AdapterLocator: AdapterLocating {
         }
     }
 
-    /// The ids of a source that can be used right now, sorted: folders below the root, `name/version` of the registry. None of
-    /// the hub's.
+    /// The ids of a source that can be used right now, sorted: folders below the root, `name/version` of the registry.
+    /// None of the hub's.
     ///
     /// Reads folders; large roots are cut off after 10 000 of them.
     public func knownIDs(of source: AdapterSource) -> [String] {

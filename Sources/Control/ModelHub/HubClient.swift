@@ -20,7 +20,8 @@ public struct HubClient: Sendable {
 
     /// A client for an endpoint.
     /// - Parameter token: access token, or nil for public models.
-    /// - Throws: `.badReference` for an endpoint that is no http or https URL, or a token with characters that none has.
+    /// - Throws: `.badReference` for an endpoint that is no http or https URL, or a token with characters that none
+    ///   has.
     public init(
         endpoint: String = "https://huggingface.co", token: String? = nil, userAgent: String = "pbctl",
         certificateFile: String? = nil

@@ -21,8 +21,8 @@ struct PullSelection: Equatable {
     }
 
     /// Chooses the files of a LoRA adapter: its config, its weights and a tokenizer of its own.
-    /// - Throws: `.unsupported` for what is no adapter, or one of more than so many bytes; `.hubFailed` where the hub does
-    ///   not tell the size.
+    /// - Throws: `.unsupported` for what is no adapter, or one of more than so many bytes; `.hubFailed` where the hub
+    ///   does not tell the size.
     init(
         adapterOf snapshot: HubSnapshot, for reference: HubReference, maximumBytes: Int64 = .max
     ) throws(ModelHubError) {

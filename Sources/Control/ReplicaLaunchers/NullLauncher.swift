@@ -2,12 +2,12 @@ package import Deployments
 
 /// Replicas without processes: for tests with very many of them, and for simulations.
 ///
-/// Everything that happens to a replica follows from its ``Behaviour`` and the clock, looked up when somebody asks; nothing
-/// waits. So on a clock that stands still nothing changes but by calls, and ``changes()`` tells of what time has done once
-/// ``list()``, ``replica(_:)`` or ``observeTime()`` sees it.
+/// Everything that happens to a replica follows from its ``Behaviour`` and the clock, looked up when somebody asks;
+/// nothing waits. So on a clock that stands still nothing changes but by calls, and ``changes()`` tells of what time
+/// has done once ``list()``, ``replica(_:)`` or ``observeTime()`` sees it.
 ///
-/// Readiness is not the launcher's to say: the control plane asks the replica at its endpoint. A test that uses this launcher
-/// gives the control plane a prober that takes every replica with an endpoint for ready.
+/// Readiness is not the launcher's to say: the control plane asks the replica at its endpoint. A test that uses this
+/// launcher gives the control plane a prober that takes every replica with an endpoint for ready.
 package final class NullLauncher: ReplicaLauncher {
     /// What becomes of a replica; durations count from its launch.
     package struct Behaviour: Sendable, Hashable {

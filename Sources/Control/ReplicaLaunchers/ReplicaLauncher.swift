@@ -2,9 +2,9 @@ package import Deployments
 
 /// Starts, lists and stops replicas somewhere: as processes of this machine, in a cluster.
 ///
-/// The control plane calls it; the truth about replicas is in the launcher's world (processes, pods, jobs), never only in
-/// memory, so that a control plane that starts anew finds what an earlier one left. Whether a replica is ready is asked of the
-/// replica itself over HTTP, not of its launcher.
+/// The control plane calls it; the truth about replicas is in the launcher's world (processes, pods, jobs), never only
+/// in memory, so that a control plane that starts anew finds what an earlier one left. Whether a replica is ready is
+/// asked of the replica itself over HTTP, not of its launcher.
 package protocol ReplicaLauncher: Sendable {
     /// Its name in specs and messages (`local`, `kubernetes`, `slurm`).
     var name: String { get }
@@ -15,20 +15,24 @@ package protocol ReplicaLauncher: Sendable {
     /// A replica with the same id that is there already is left as it is: repeating a launch is safe.
     func launch(_ request: ReplicaLaunchRequest) async throws(LauncherError)
 
-    /// All replicas there are, running and ended, less the forgotten ones. Those of other control planes are not among them.
+    /// All replicas there are, running and ended, less the forgotten ones. Those of other control planes are not among
+    /// them.
     func list() async throws(LauncherError) -> [LaunchedReplica]
 
     /// One replica as it is now; nil where there is none of that id or it was forgotten.
     func replica(_ id: ReplicaID) async throws(LauncherError) -> LaunchedReplica?
 
-    /// Ids of replicas whose state changed, as it happens. Each call gives a stream of its own; slow readers get the newest.
+    /// Ids of replicas whose state changed, as it happens. Each call gives a stream of its own; slow readers get the
+    /// newest.
     func changes() -> AsyncStream<ReplicaID>
 
     /// Tells a replica to finish what runs and end, and ends it by force when `grace` has passed; zero does at once.
-    /// Returns without waiting. A replica that has ended or never was is no error; a shorter grace replaces a longer one.
+    /// Returns without waiting. A replica that has ended or never was is no error; a shorter grace replaces a longer
+    /// one.
     func stop(_ id: ReplicaID, grace: Duration) async throws(LauncherError)
 
-    /// Drops an ended replica and what it left, but for its log, which stays for a while. A running one is left as it is.
+    /// Drops an ended replica and what it left, but for its log, which stays for a while. A running one is left as it
+    /// is.
     func forget(_ id: ReplicaID) async throws(LauncherError)
 
     /// What a replica wrote, oldest first, also of one that has ended. Ends at the log's end, or with `follow` when the
@@ -66,7 +70,8 @@ package struct ReplicaLaunchRequest: Sendable, Hashable {
     package var deployment: DeploymentName
     package var deploymentID: String
     package var revision: Int
-    /// Marks which template it runs (`ReplicaTemplate.mark`), so that an adopted replica can be told from an outdated one.
+    /// Marks which template it runs (`ReplicaTemplate.mark`), so that an adopted replica can be told from an outdated
+    /// one.
     package var templateMark: String
     /// Arguments of pbctl, `engine serve` first; host, port and where to tell the port are the launcher's to add.
     package var arguments: [String]

@@ -87,7 +87,8 @@ package struct AdapterResolver: Sendable {
     package let baseModelIDs: Set<String>
     /// Where ids lead unless the request says so.
     package let defaultSource: AdapterSource
-    /// Where an id is found right now; nil leaves it to ``defaultSource``. Asked only where the request names no source.
+    /// Where an id is found right now; nil leaves it to ``defaultSource``. Asked only where the request names no
+    /// source.
     private let placeOf: @Sendable (String) -> AdapterSource?
     /// Whether a density of 0, LoRAX's default, is taken.
     package let isLoRAXCompatible: Bool
@@ -106,8 +107,8 @@ package struct AdapterResolver: Sendable {
         self.defaultSource = defaultSource
     }
 
-    /// The adapter that the fields mean, or nil for the base model. `bearer` is the credential of the request's header, for
-    /// requests that bring none in the body.
+    /// The adapter that the fields mean, or nil for the base model. `bearer` is the credential of the request's header,
+    /// for requests that bring none in the body.
     package func selection(_ fields: AdapterFields, bearer: String?) throws(AdapterFieldsError) -> AdapterSelection? {
         if let merged = fields.merged {
             if let id = fields.id, !baseModelIDs.contains(id) {
@@ -144,8 +145,8 @@ package struct AdapterResolver: Sendable {
         return first
     }
 
-    /// The credential, only where there is somebody to show it to: it is part of an adapter's identity. Clients that must
-    /// send a key and have none send `EMPTY`.
+    /// The credential, only where there is somebody to show it to: it is part of an adapter's identity. Clients that
+    /// must send a key and have none send `EMPTY`.
     private func token(_ fields: AdapterFields, _ bearer: String?, _ source: AdapterSource) -> String? {
         guard source == .hub, let token = fields.token ?? bearer, !token.isEmpty, token != "EMPTY" else { return nil }
         return token

@@ -1,7 +1,8 @@
 package import HTTPServing
 package import ServingJSON
 
-/// The body of LoRAX's generate routes: `{"inputs", "parameters", "stream"}`. Unknown fields mean nothing, null means unset.
+/// The body of LoRAX's generate routes: `{"inputs", "parameters", "stream"}`. Unknown fields mean nothing, null means
+/// unset.
 package struct NativeGenerateRequest: Sendable, Equatable {
     /// The prompt.
     package var inputs: String

@@ -1,8 +1,8 @@
 import CServingKernels
 public import ServingTensors
 
-/// An adapter in the CPU's memory: its low-rank updates packed one after another in the order of their use, and whatever it
-/// puts in place of the model's own tensors.
+/// An adapter in the CPU's memory: its low-rank updates packed one after another in the order of their use, and
+/// whatever it puts in place of the model's own tensors.
 ///
 /// `@unchecked Sendable`: written by its initializer only, then read by the thread that computes steps.
 public final class CPUAdapter: ResidentAdapter, @unchecked Sendable {
@@ -58,7 +58,8 @@ public final class CPUAdapter: ResidentAdapter, @unchecked Sendable {
 
     deinit { updates.deallocate() }
 
-    /// Bytes of the packed copies, and of the file's parts that are used as they are: embedding tables and their factors A.
+    /// Bytes of the packed copies, and of the file's parts that are used as they are: embedding tables and their
+    /// factors A.
     static func byteCount(of parts: AdapterParts, usesFloat32Weights: Bool) -> Int {
         var bytes = parts.linearSlotCount * MemoryLayout<sk_update>.stride
         for part in parts.linears {
@@ -101,7 +102,8 @@ private struct UpdateForm {
     let hasOffset: Bool
     let hasA: Bool
 
-    /// Updates of quantised layers are kept in 8 bits, which is finer than the layers themselves; others as they are stored.
+    /// Updates of quantised layers are kept in 8 bits, which is finer than the layers themselves; others as they are
+    /// stored.
     init(_ part: AdapterParts.Linear, usesFloat32Weights: Bool) {
         let lowRank = part.update.lowRank
         let isCoarse = part.weight.type.isQuantized && !usesFloat32Weights && part.update.weight == nil
@@ -218,7 +220,8 @@ private struct UpdateWriter {
         return gain
     }
 
-    /// What is added after the gain: the bias that is to be there in the end, less what the gain makes of the model's own.
+    /// What is added after the gain: the bias that is to be there in the end, less what the gain makes of the model's
+    /// own.
     private mutating func writeOffset(
         _ part: AdapterParts.Linear, _ form: UpdateForm, gain: UnsafeMutablePointer<Float>?
     ) -> UnsafeMutablePointer<Float> {

@@ -1,5 +1,5 @@
-/// Cuts a template into tokens as Jinja's lexer does with `trim_blocks` and `lstrip_blocks`: a newline after a tag goes,
-/// and so does white space between the start of a line and a tag; `-` and `+` inside the delimiters override.
+/// Cuts a template into tokens as Jinja's lexer does with `trim_blocks` and `lstrip_blocks`: a newline after a tag
+/// goes, and so does white space between the start of a line and a tag; `-` and `+` inside the delimiters override.
 struct TemplateLexer {
     private let source: [UInt8]
     private var offset = 0

@@ -1,8 +1,8 @@
 /// Names the weights that a request runs with, for the prefix cache and for fairness between adapters.
 ///
-/// Opaque to the engine. Two requests share cached keys and values only when their keys are the same bytes, so a key must
-/// change when the weights behind an adapter's name change (put the revision or content hash into it). Compared as UTF-8
-/// bytes, because `String` equality takes different spellings of one character as the same.
+/// Opaque to the engine. Two requests share cached keys and values only when their keys are the same bytes, so a key
+/// must change when the weights behind an adapter's name change (put the revision or content hash into it). Compared as
+/// UTF-8 bytes, because `String` equality takes different spellings of one character as the same.
 public struct AdapterKey: Hashable, Sendable, CustomStringConvertible {
     /// The key as given.
     public let name: String

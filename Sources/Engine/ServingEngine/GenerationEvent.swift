@@ -1,7 +1,7 @@
 public import ServingTensors
 
-/// What the engine tells about a request, in order: `started`, perhaps `prompt`, then for each sample its tokens and one
-/// `finished`. Samples' events are interleaved. The stream ends after the last sample has finished.
+/// What the engine tells about a request, in order: `started`, perhaps `prompt`, then for each sample its tokens and
+/// one `finished`. Samples' events are interleaved. The stream ends after the last sample has finished.
 public enum GenerationEvent: Sendable, Equatable {
     /// The request left the queue.
     case started(Start)

@@ -2,11 +2,11 @@ import ServingTensors
 
 /// Hands out KV blocks, counts who holds them, and remembers which full blocks hold which prefix.
 ///
-/// A remembered prefix is a chain of entries: each names its block, its parent entry and the block's token ids. Entry numbers
-/// are never used twice, and a chain begins at a root that stands for one adapter, so finding an entry by (parent, tokens)
-/// proves the whole prefix; the hash only finds the place to compare. A block whose last holder lets go stays in the free
-/// list with its entry and is given up least recently used first. Blocks of a table are released last to first, so that no
-/// entry outlives its parent.
+/// A remembered prefix is a chain of entries: each names its block, its parent entry and the block's token ids. Entry
+/// numbers are never used twice, and a chain begins at a root that stands for one adapter, so finding an entry by
+/// (parent, tokens) proves the whole prefix; the hash only finds the place to compare. A block whose last holder lets
+/// go stays in the free list with its entry and is given up least recently used first. Blocks of a table are released
+/// last to first, so that no entry outlives its parent.
 ///
 /// Used by the ``Scheduler`` alone.
 struct KVBlockPool {
@@ -111,7 +111,8 @@ struct KVBlockPool {
         return lastPrefixID
     }
 
-    /// The remembered blocks that hold the longest prefix of `tokenIDs` of at most `limit` tokens, and that prefix's name.
+    /// The remembered blocks that hold the longest prefix of `tokenIDs` of at most `limit` tokens, and that prefix's
+    /// name.
     func longestPrefix(root: PrefixID, of tokenIDs: [TokenID], limit: Int) -> (blocks: [BlockID], id: PrefixID) {
         var blocks: [BlockID] = []
         var parent = root
@@ -124,10 +125,11 @@ struct KVBlockPool {
         return (blocks, parent)
     }
 
-    /// Remembers that the held `block` has keys and values of `tokenIDs[start ..< start + P]` after the prefix `parent`.
+    /// Remembers that the held `block` has keys and values of `tokenIDs[start ..< start + P]` after the prefix
+    /// `parent`.
     ///
-    /// When another block holds the same already, that one gets a holder, `block` loses one, and the caller must put the
-    /// returned block in its place. Returns the prefix's name for the next block.
+    /// When another block holds the same already, that one gets a holder, `block` loses one, and the caller must put
+    /// the returned block in its place. Returns the prefix's name for the next block.
     mutating func remember(
         _ block: BlockID, parent: PrefixID, tokenIDs: [TokenID], from start: Int
     ) -> (block: BlockID, id: PrefixID) {
@@ -203,7 +205,8 @@ struct KVBlockPool {
 
     // MARK: Integrity
 
-    /// Throws when counts, free list and remembered prefixes disagree with each other or with the tables of all holders.
+    /// Throws when counts, free list and remembered prefixes disagree with each other or with the tables of all
+    /// holders.
     func checkIntegrity(tables: [[BlockID]]) throws(IntegrityError) {
         var expected = [Int32](repeating: 0, count: blockCount)
         for block in tables.joined() { expected[Int(block)] += 1 }

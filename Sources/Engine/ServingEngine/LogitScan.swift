@@ -53,8 +53,8 @@ enum LogitScan {
 
     /// exp(-key) for keys >= 0; 0 for keys above 87, where the result would leave the normal numbers. NaN stays NaN.
     ///
-    /// Range reduction by ln 2 in two parts and a polynomial of degree 6 (the Taylor terms to r^6 on |r| <= ln 2 / 2 leave a
-    /// relative error below 2e-7).
+    /// Range reduction by ln 2 in two parts and a polynomial of degree 6 (the Taylor terms to r^6 on |r| <= ln 2 / 2
+    /// leave a relative error below 2e-7).
     @inline(__always)
     private static func decay(_ keys: SIMD8<Float>) -> SIMD8<Float> {
         let magic = SIMD8<Float>(repeating: 12_582_912)  // 1.5 * 2^23: adding it rounds to an integer
@@ -137,7 +137,8 @@ enum LogitScan {
         return sums.sum()
     }
 
-    /// Indices of the `count` highest scores, highest first, the lower index first of equals. Leaves out -infinity and NaN.
+    /// Indices of the `count` highest scores, highest first, the lower index first of equals. Leaves out -infinity and
+    /// NaN.
     static func highest(_ count: Int, of row: UnsafeBufferPointer<Float>) -> [Int32] {
         guard let base = row.baseAddress, count > 0 else { return [] }
         var heap = ScoreHeap(capacity: min(count, row.count))

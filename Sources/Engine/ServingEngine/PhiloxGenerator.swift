@@ -1,5 +1,5 @@
-/// Random numbers by counter: Philox4x32 with ten rounds, from Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy
-/// as 1, 2, 3" (SC 2011).
+/// Random numbers by counter: Philox4x32 with ten rounds, from Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As
+/// Easy as 1, 2, 3" (SC 2011).
 ///
 /// The number for a place depends on seed, sample and position alone, so a request draws the same numbers whatever runs
 /// beside it, after a preemption, and when another engine takes it up.
@@ -19,7 +19,8 @@ enum PhiloxGenerator {
         return counter
     }
 
-    /// A number in [0, 1) of 53 bits for the token at `position` of the sequence, counted from the prompt's first token.
+    /// A number in [0, 1) of 53 bits for the token at `position` of the sequence, counted from the prompt's first
+    /// token.
     static func uniform(seed: UInt64, sampleIndex: Int, position: Int) -> Double {
         let counter = SIMD4(
             UInt32(truncatingIfNeeded: position), UInt32(truncatingIfNeeded: position >> 32),

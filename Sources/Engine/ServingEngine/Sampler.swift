@@ -50,8 +50,8 @@ struct SampledToken: Equatable {
     var alternatives: [TokenLogProbability] = []
 }
 
-/// Chooses tokens from rows of logits as ``SamplingParameters`` says. Holds scratch space only: a choice depends on the row,
-/// the sequence's state and the position. Used by the engine loop.
+/// Chooses tokens from rows of logits as ``SamplingParameters`` says. Holds scratch space only: a choice depends on the
+/// row, the sequence's state and the position. Used by the engine loop.
 struct Sampler: ~Copyable {
     private var candidates = TokenCandidates()
 

@@ -4,7 +4,8 @@ import ServingTensors
 struct SchedulerLimits {
     /// Tokens a step may compute.
     var maxBatchedTokens: Int
-    /// Sequences a step may compute; at most `maxBatchedTokens`, so that each running sequence can advance in each step.
+    /// Sequences a step may compute; at most `maxBatchedTokens`, so that each running sequence can advance in each
+    /// step.
     var maxRunningSequences: Int
     /// Prompt tokens of one sequence in a step.
     var maxPrefillChunk: Int
@@ -27,11 +28,11 @@ struct SchedulerLimits {
 
 /// Decides what each step computes; a plain value that knows neither model nor clock.
 ///
-/// Each step has one token budget. Running sequences that need one token (decode) come first, then running ones that need
-/// more, in chunks (prefill), then sequences are let in from the ``WaitingQueue`` while budget, places and blocks last. A
-/// sequence gets the blocks of all its tokens when it is let in, and one more whenever it outgrows them. When none is left,
-/// the latest arrival gives up its blocks and waits again (preemption by recompute); the earliest never does, and a sequence
-/// alone always fits, so every step makes progress.
+/// Each step has one token budget. Running sequences that need one token (decode) come first, then running ones that
+/// need more, in chunks (prefill), then sequences are let in from the ``WaitingQueue`` while budget, places and blocks
+/// last. A sequence gets the blocks of all its tokens when it is let in, and one more whenever it outgrows them. When
+/// none is left, the latest arrival gives up its blocks and waits again (preemption by recompute); the earliest never
+/// does, and a sequence alone always fits, so every step makes progress.
 ///
 /// Called by the engine loop: `schedule`, then `complete`, or `abort` of the whole plan when the step failed.
 struct Scheduler {

@@ -5,8 +5,8 @@ typealias SequenceID = Int
 
 /// One sample of a request as the scheduler sees it: its tokens, and how far their keys and values are computed.
 ///
-/// There are no phases: whatever is missing between `computedTokenCount` and the tokens is what steps have to compute, be it
-/// a prompt, the rest of a chunked one, one new token, or everything again after a preemption.
+/// There are no phases: whatever is missing between `computedTokenCount` and the tokens is what steps have to compute,
+/// be it a prompt, the rest of a chunked one, one new token, or everything again after a preemption.
 struct SequenceState {
     let id: SequenceID
     /// Index of the adapter in the ``WaitingQueue``.

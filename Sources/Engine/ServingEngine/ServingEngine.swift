@@ -2,12 +2,12 @@ public import ServingTensors
 
 /// Runs many requests through one model at a time, in steps that they share.
 ///
-/// A request's tokens depend on its prompt, parameters and seed alone: not on what runs beside it, on chunking, on the prefix
-/// cache or on preemption, as long as the runner's logits do not.
+/// A request's tokens depend on its prompt, parameters and seed alone: not on what runs beside it, on chunking, on the
+/// prefix cache or on preemption, as long as the runner's logits do not.
 ///
-/// The engine owns one thread, on which everything of it lives; this type is the front that any thread may use. Events come
-/// as `AsyncStream`s whose buffer has no bound of its own, so a slow reader never holds up the batch; it is bounded by the
-/// request, which makes at most its tokens and a few more events for each sample.
+/// The engine owns one thread, on which everything of it lives; this type is the front that any thread may use. Events
+/// come as `AsyncStream`s whose buffer has no bound of its own, so a slow reader never holds up the batch; it is
+/// bounded by the request, which makes at most its tokens and a few more events for each sample.
 public final class ServingEngine: Sendable {
     /// Sizes of the model.
     public let limits: ModelLimits

@@ -1,9 +1,9 @@
 /// Finds stop strings in streamed text and holds back text that may be the start of one.
 ///
-/// The text ends at the stop string that is complete first; when several are complete at the same byte, at the longest. What
-/// is released does not depend on how the text is cut into pieces. Each byte costs one step of the Knuth-Morris-Pratt
-/// automaton of each stop string; what is held back is at most one byte short of the longest stop string. Works on UTF-8
-/// bytes: stop strings begin with whole characters, so what is held back does too.
+/// The text ends at the stop string that is complete first; when several are complete at the same byte, at the longest.
+/// What is released does not depend on how the text is cut into pieces. Each byte costs one step of the
+/// Knuth-Morris-Pratt automaton of each stop string; what is held back is at most one byte short of the longest stop
+/// string. Works on UTF-8 bytes: stop strings begin with whole characters, so what is held back does too.
 struct StopMatcher {
     /// What came of a piece of text.
     struct Release: Equatable {

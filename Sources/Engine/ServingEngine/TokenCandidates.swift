@@ -3,8 +3,8 @@ import ServingTensors
 
 /// The tokens that may still be drawn, as parallel lists in order of their ids: id, key and weight.
 ///
-/// A key is how far a token's score, divided by the temperature, lies below the highest (0 for the likeliest); its weight is
-/// exp(-key), its probability but for a common factor. The lists are scratch space, kept from token to token.
+/// A key is how far a token's score, divided by the temperature, lies below the highest (0 for the likeliest); its
+/// weight is exp(-key), its probability but for a common factor. The lists are scratch space, kept from token to token.
 struct TokenCandidates: ~Copyable {
     /// (V) each, of which `count` are in use.
     private var ids = UnsafeMutableBufferPointer<TokenID>.allocate(capacity: 0)
@@ -144,8 +144,8 @@ struct TokenCandidates: ~Copyable {
 
     /// The last item of the shortest beginning, in order of (key, index), whose weight reaches `target`.
     ///
-    /// Keys are >= 0, so their bit patterns are in order too: the leading 13 bits, of which the sign is 0, name a bin. The bin
-    /// where the sum of the weights passes the target is the only one that is sorted.
+    /// Keys are >= 0, so their bit patterns are in order too: the leading 13 bits, of which the sign is 0, name a bin.
+    /// The bin where the sum of the weights passes the target is the only one that is sorted.
     private mutating func cut(_ keys: UnsafeMutableBufferPointer<Float>, target: Double) -> Cut {
         for index in 0..<count where weights[index] > 0 {
             bins[Int(keys[index].bitPattern >> 19)] += Double(weights[index])

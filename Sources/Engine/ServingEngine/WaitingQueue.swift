@@ -1,9 +1,9 @@
 /// Sequences that wait, first come first served for each adapter, with the least served adapter in front.
 ///
-/// Service is counted in computed tokens. An adapter that comes back after a pause begins at the level of the least served
-/// one that waits, so that a pause saves up nothing; of equals the earlier arrival is first. This is the virtual token
-/// counter of "Fairness in Serving Large Language Models" (arXiv:2401.00588). Because the front is decided by service and a
-/// front that does not fit is waited for, no sequence waits for ever.
+/// Service is counted in computed tokens. An adapter that comes back after a pause begins at the level of the least
+/// served one that waits, so that a pause saves up nothing; of equals the earlier arrival is first. This is the virtual
+/// token counter of "Fairness in Serving Large Language Models" (arXiv:2401.00588). Because the front is decided by
+/// service and a front that does not fit is waited for, no sequence waits for ever.
 struct WaitingQueue {
     private struct Line {
         /// In order of arrival from `head` on; what lies before is gone.

@@ -1,7 +1,7 @@
 /// JSON written piece by piece into bytes, for answers whose shape is known: no tree is built for a token of a stream.
 ///
-/// Writers call it in order; commas are theirs to write with ``comma()`` or through ``key(_:)`` and ``element()``, which put one
-/// where an earlier member or element stands.
+/// Writers call it in order; commas are theirs to write with ``comma()`` or through ``key(_:)`` and ``element()``,
+/// which put one where an earlier member or element stands.
 public struct JSONBytes: Sendable {
     /// What was written.
     public private(set) var bytes: [UInt8] = []

@@ -13,8 +13,8 @@ public final class TeacherForcedScorer {
         public var ids: [TokenID]
         /// Natural logarithms of their probabilities.
         public var logProbabilities: [Double]
-        /// Logarithm of the probability of all other tokens; -infinity where there are none; not a number where the scores
-        /// are not finite and nothing can be said.
+        /// Logarithm of the probability of all other tokens; -infinity where there are none; not a number where the
+        /// scores are not finite and nothing can be said.
         public var logRest: Double
     }
 
@@ -108,7 +108,8 @@ enum TopSelection {
         func precedes(_ a: Int, _ b: Int) -> Bool { scores[a] != scores[b] ? scores[a] > scores[b] : a < b }
         guard count < scores.count / 8 else { return Array(scores.indices.sorted(by: precedes).prefix(count)) }
         guard count > 0 else { return [] }
-        // Candidates are gathered until there are twice as many as wanted, then cut back; the cut's last score is the bar.
+        // Candidates are gathered until there are twice as many as wanted, then cut back; the cut's last score is the
+        // bar.
         var candidates: [Int] = []
         var bar = -Float.infinity
         for (index, score) in scores.enumerated() where score > bar || candidates.count < count {

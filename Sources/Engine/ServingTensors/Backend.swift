@@ -42,8 +42,8 @@ public protocol Backend: AnyObject {
     /// Starts a step: T tokens, with their positions, block tables and adapters, apply to all operations up to the next
     /// call. An adapter that the backend's uploader did not make is an error.
     ///
-    /// Operations on the step's tokens, or on rows gathered from them, that name a slot do there what each row's adapter
-    /// does to that slot; see ``AdapterParts``.
+    /// Operations on the step's tokens, or on rows gathered from them, that name a slot do there what each row's
+    /// adapter does to that slot; see ``AdapterParts``.
     func begin(_ batch: ForwardBatch) throws
     /// `output[t] = scale * table[tokenIDs[t]]` for the step's tokens, changed as adapters change embeddings.
     func embed(_ table: EmbeddingTable, scale: Float, into output: Activation) throws
@@ -51,8 +51,8 @@ public protocol Backend: AnyObject {
     func rmsNorm(_ input: Activation, weight: Vector, slot: Int?, epsilon: Float, into output: Activation) throws
     /// The same over each head's D elements of each row, in place: query and key norms.
     func headRMSNorm(_ rows: Activation, headCount: Int, weight: Vector, slot: Int?, epsilon: Float) throws
-    /// `outputs[i][t] = weights[i] * input[t] + biases[i]`: several layers that read the same input, in the linear slots
-    /// from `slot` on.
+    /// `outputs[i][t] = weights[i] * input[t] + biases[i]`: several layers that read the same input, in the linear
+    /// slots from `slot` on.
     func linear(_ input: Activation, _ layers: [LinearLayer<Self>], slot: Int?, into outputs: [Activation]) throws
     /// Rotates each head of each row by its token's position, in place.
     func rotate(_ rows: Activation, headCount: Int, by rotary: Rotary) throws

@@ -12,8 +12,8 @@ public protocol ModelRunner: AnyObject {
     /// other sequences intact.
     func forward(_ batch: ForwardBatch) throws -> LogitRows
 
-    /// The last hidden states, after the final norm, of the last step's `hiddenTokenIndices`: one row of E each, in that
-    /// order. Valid until the next step. Empty for a runner that has none.
+    /// The last hidden states, after the final norm, of the last step's `hiddenTokenIndices`: one row of E each, in
+    /// that order. Valid until the next step. Empty for a runner that has none.
     var hiddenRows: UnsafeBufferPointer<Float> { get }
 }
 

@@ -2,7 +2,8 @@ import ServingTensors
 
 /// Byte-pair encoding as the Hugging Face tokenizers do it: characters become tokens, pairs merge by rank.
 ///
-/// Reference: `BPE::merge_word` and `Word::merge_all` of huggingface/tokenizers. Its dropout is for training and ignored.
+/// Reference: `BPE::merge_word` and `Word::merge_all` of huggingface/tokenizers. Its dropout is for training and
+/// ignored.
 struct BytePairModel: Sendable {
     struct Options: Sendable {
         /// A word that is itself an entry is that token, whatever the merges say (Llama 3).

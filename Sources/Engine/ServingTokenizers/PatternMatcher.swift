@@ -40,8 +40,8 @@ struct PatternMatcher {
         }
     }
 
-    /// The end of a match of the sub-program at `instruction` that starts at `start`. Of a look-ahead only whether there
-    /// is a match counts, so that states that are known to succeed end it.
+    /// The end of a match of the sub-program at `instruction` that starts at `start`. Of a look-ahead only whether
+    /// there is a match counts, so that states that are known to succeed end it.
     private mutating func run(_ instruction: Int, _ start: Int, isLookahead: Bool = false) -> Int? {
         let base = stack.count
         let pathBase = path.count

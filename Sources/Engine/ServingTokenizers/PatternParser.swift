@@ -1,4 +1,5 @@
-/// Reads the regular expressions of tokenizer.json: Oniguruma's Ruby syntax without captures, back-references and calls.
+/// Reads the regular expressions of tokenizer.json: Oniguruma's Ruby syntax without captures, back-references and
+/// calls.
 struct PatternParser {
     private let pattern: [Unicode.Scalar]
     private var offset = 0

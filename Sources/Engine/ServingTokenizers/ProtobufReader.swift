@@ -1,4 +1,5 @@
-/// Reads the wire format of protocol buffers: fields of a message in order. https://protobuf.dev/programming-guides/encoding
+/// Reads the wire format of protocol buffers: fields of a message in order.
+/// https://protobuf.dev/programming-guides/encoding
 struct ProtobufReader {
     /// The value of a field.
     enum Value {

@@ -1,7 +1,8 @@
 public import ServingTensors
 
-/// Turns tokens into text one by one. What ``append(_:)`` and ``finish()`` give joins to what ``Tokenizer/decode(_:skippingSpecialTokens:)``
-/// gives for the same tokens. Never gives half a character; text that later tokens may change is held back.
+/// Turns tokens into text one by one. What ``append(_:)`` and ``finish()`` give joins to what
+/// ``Tokenizer/decode(_:skippingSpecialTokens:)`` gives for the same tokens. Never gives half a character; text that
+/// later tokens may change is held back.
 public struct StreamingDetokenizer: Sendable {
     private let tokenizer: Tokenizer
     private let skipsSpecialTokens: Bool
@@ -15,7 +16,8 @@ public struct StreamingDetokenizer: Sendable {
         state = tokenizer.makeDecodingState()
     }
 
-    /// Takes a token and returns the text that is certain now, which may be empty. Ids out of the vocabulary are skipped.
+    /// Takes a token and returns the text that is certain now, which may be empty. Ids out of the vocabulary are
+    /// skipped.
     public mutating func append(_ id: TokenID) -> String {
         var output: [UInt8] = []
         tokenizer.decode(id, skipsSpecialTokens, &state, &output)
@@ -30,8 +32,8 @@ public struct StreamingDetokenizer: Sendable {
     }
 }
 
-/// Where decoding stands: by the steps of tokenizer.json, or by SentencePiece's rules. Exactly one is there; a struct and
-/// not an enum, so that it changes in place.
+/// Where decoding stands: by the steps of tokenizer.json, or by SentencePiece's rules. Exactly one is there; a struct
+/// and not an enum, so that it changes in place.
 struct DecodingState: Sendable {
     var steps: DecoderState?
     var sentencePiece: SentencePieceDecoder?

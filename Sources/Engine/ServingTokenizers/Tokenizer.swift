@@ -10,8 +10,8 @@ public enum SpecialTokenHandling: Sendable {
 
 /// Text to tokens and back, exactly as the model's own tokenizer does it.
 ///
-/// Made once per model and used from any thread; the chat template's output and user text go in, the scheduler takes the
-/// ids, and ``StreamingDetokenizer`` turns sampled ids into text. Readers for GGUF metadata, tokenizer.json and
+/// Made once per model and used from any thread; the chat template's output and user text go in, the scheduler takes
+/// the ids, and ``StreamingDetokenizer`` turns sampled ids into text. Readers for GGUF metadata, tokenizer.json and
 /// SentencePiece's tokenizer.model are in extensions.
 public final class Tokenizer: Sendable {
     let vocabulary: Vocabulary

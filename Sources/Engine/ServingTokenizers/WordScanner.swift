@@ -6,8 +6,8 @@ struct TextRange: Equatable {
 
 /// Hand-written scanners for the patterns that models split text with, one pass and no backtracking.
 ///
-/// Each case names the pattern it stands for (see ``patterns``); a test holds them against ``Pattern``. All alternatives
-/// are tried in the pattern's order at each place; a text between two matches is a word of its own.
+/// Each case names the pattern it stands for (see ``patterns``); a test holds them against ``Pattern``. All
+/// alternatives are tried in the pattern's order at each place; a text between two matches is a word of its own.
 struct WordScanner: Sendable, Equatable {
     enum Kind: Sendable, Equatable {
         /// GPT-2.

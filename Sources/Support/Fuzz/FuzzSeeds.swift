@@ -65,7 +65,8 @@ struct FuzzSeeds {
         return writer
     }
 
-    /// A tokenizer of the same kind with a few dozen tokens: the first ones, and the merges that are possible with them.
+    /// A tokenizer of the same kind with a few dozen tokens: the first ones, and the merges that are possible with
+    /// them.
     private static func miniature(_ tokenizer: JSONValue) -> JSONValue {
         guard var whole = tokenizer.objectValue, var model = tokenizer["model"]?.objectValue else { return tokenizer }
         if let vocabulary = model["vocab"]?.objectValue {

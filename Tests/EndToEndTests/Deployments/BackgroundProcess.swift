@@ -40,7 +40,8 @@ final class BackgroundProcess {
             [program] + arguments, environment.map { "\($0)=\($1)" }, output: outputFile.path, error: errorFile.path)
     }
 
-    /// What the program that runs the tests has open is not for servers, which would hold it open for as long as they run.
+    /// What the program that runs the tests has open is not for servers, which would hold it open for as long as they
+    /// run.
     private static let keepFilesToOurselves: Void = {
         for file in Int32(3)..<256 { _ = fcntl(file, F_SETFD, FD_CLOEXEC) }
     }()

@@ -33,8 +33,8 @@ final class DeploymentFixture {
         try TinyModel.make(in: tinyModel)
     }
 
-    /// Runs a test in a new fixture. The server, its replicas and all files are gone afterwards; a process that had to be
-    /// killed for that is a failure of the test.
+    /// Runs a test in a new fixture. The server, its replicas and all files are gone afterwards; a process that had to
+    /// be killed for that is a failure of the test.
     static func run(startsServer: Bool = true, _ body: (DeploymentFixture) throws -> Void) throws {
         let fixture = try DeploymentFixture()
         defer { fixture.cleanUp() }

@@ -156,7 +156,8 @@ extension DeploymentTests {
                 let shell = try BackgroundProcess("/bin/sh", ["-ec", commands], folder: fixture.scratch).end()
                 #expect(shell.status == 0, "\(shell.error)")
                 try fixture.startServer()
-                // The copy was made when the server started, before the deployment: what runs unknown is not left running.
+                // The copy was made when the server started, before the deployment: what runs unknown is not left
+                // running.
                 try fixture.until("replicas and deployments agree again") {
                     try fixture.exists("d") == !fixture.processes.replicas.isEmpty
                 }

@@ -1,7 +1,7 @@
 import Foundation
 
-/// A random model of half a megabyte that loads in an instant and writes nonsense, always the same for the same request and
-/// always as long as was asked for: it knows no token that ends a text.
+/// A random model of half a megabyte that loads in an instant and writes nonsense, always the same for the same request
+/// and always as long as was asked for: it knows no token that ends a text.
 ///
 /// The model is that of `Tests/Fixtures/models/llama`; its tokenizer is the part of a fixture's that fits 320 tokens.
 enum TinyModel {

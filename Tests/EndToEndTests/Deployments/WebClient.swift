@@ -77,8 +77,8 @@ extension BackgroundProcess {
 struct StreamText {
     private let lines: [Substring]
 
-    /// - Parameter raw: the stream's bytes. Replaces the random id and the time, which must be the same throughout, and the
-    ///   count of tokens that a replica had computed already.
+    /// - Parameter raw: the stream's bytes. Replaces the random id and the time, which must be the same throughout, and
+    ///   the count of tokens that a replica had computed already.
     init(_ raw: String) {
         var text = raw
         for line in raw.split(separator: "\n") {

@@ -1,6 +1,7 @@
 import ServingTensors
 
-/// What a conversation needs of a model. ``LocalAnswerer`` is one in this process, ``DeploymentAnswerer`` one on a server.
+/// What a conversation needs of a model. ``LocalAnswerer`` is one in this process, ``DeploymentAnswerer`` one on a
+/// server.
 protocol ChatAnswering: Sendable {
     /// Short name of the model.
     var name: String { get }

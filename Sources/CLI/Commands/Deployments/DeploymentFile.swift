@@ -11,7 +11,8 @@ import ServingJSON
 ///   baseModel: ./model.gguf
 ///   maxReplicas: 4
 /// ```
-/// Fields of the config are spelled as on the wire or in snake case. Faults name file, line, field, value and what was expected.
+/// Fields of the config are spelled as on the wire or in snake case. Faults name file, line, field, value and what was
+/// expected.
 struct DeploymentFile: Sendable, Equatable {
     /// Nil where the file leaves it to the command line.
     var name: String?

@@ -3,8 +3,8 @@ import ControlAPI
 import Deployments
 import ModelHub
 
-/// The names of deployments that were there last, for shells that complete them: a small file, because a Tab must be answered
-/// at once and also where no server runs.
+/// The names of deployments that were there last, for shells that complete them: a small file, because a Tab must be
+/// answered at once and also where no server runs.
 enum DeploymentNames {
     /// Completes the name of a deployment.
     static let completion = CompletionKind.custom { _, _, prefix in known().filter { $0.hasPrefix(prefix) } }

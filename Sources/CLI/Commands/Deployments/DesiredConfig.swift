@@ -14,8 +14,8 @@ enum DesiredConfig {
         return whole
     }
 
-    /// The body of an update from `current` to `whole`. Null means "as it is" on the wire, so that fields which are to be at
-    /// no value are sent as that which takes the default back.
+    /// The body of an update from `current` to `whole`. Null means "as it is" on the wire, so that fields which are to
+    /// be at no value are sent as that which takes the default back.
     static func update(from current: JSONObject, to whole: JSONObject) -> JSONObject {
         let difference = ConfigDifference(from: current, to: whole)
         return JSONObject(

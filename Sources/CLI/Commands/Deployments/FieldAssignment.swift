@@ -2,8 +2,8 @@ import ArgumentParser
 import Deployments
 import ServingJSON
 
-/// `FIELD=VALUE` for a field of a deployment's config. The field is spelled as on the wire or in snake case; `@FILE` as the
-/// value takes the content of a file, which keeps secrets out of lists of processes.
+/// `FIELD=VALUE` for a field of a deployment's config. The field is spelled as on the wire or in snake case; `@FILE` as
+/// the value takes the content of a file, which keeps secrets out of lists of processes.
 struct FieldAssignment: ExpressibleByArgument, Sendable, Equatable {
     let field: String
     let text: String

@@ -3,7 +3,8 @@ import Deployments
 import ServingJSON
 import Terminal
 
-/// One deployment on a page: how it stands, its replicas, the last minute's figures, what happened last, what to do next.
+/// One deployment on a page: how it stands, its replicas, the last minute's figures, what happened last, what to do
+/// next.
 struct StatusPage {
     let view: DeploymentView
     let events: [EventView]

@@ -54,7 +54,8 @@ struct AdapterOptions: ParsableArguments {
     /// Tells the person at this machine what a locator has to say.
     static let note: @Sendable (String) -> Void = { text in try? TextOutput.error.writeLine("pbctl: \(text)") }
 
-    /// What a person means by a text: `hf:` is the hub, a folder that is there or a path is local, all else the registry.
+    /// What a person means by a text: `hf:` is the hub, a folder that is there or a path is local, all else the
+    /// registry.
     static func selection(of text: String) -> AdapterSelection {
         let (id, source) = identity(of: text)
         return AdapterSelection(.single(id), source: source)
@@ -84,8 +85,8 @@ struct AdapterOptions: ParsableArguments {
         case adapter(AdapterSelection)
     }
 
-    /// What a row of a batch asks for: `adapter` (or `adapter_id`), a text as above, or `merged_adapters`, an object as LoRAX
-    /// takes it.
+    /// What a row of a batch asks for: `adapter` (or `adapter_id`), a text as above, or `merged_adapters`, an object as
+    /// LoRAX takes it.
     static func choice(ofRow object: JSONObject) throws -> RowChoice {
         let names = ["adapter", "adapter_id"].filter { object[$0] != nil }
         let merge = object["merged_adapters"].present

@@ -67,8 +67,8 @@ struct ServedAdapterOptions: ParsableArguments {
 
     /// Finds adapters for requests: below the root, in the registry, on the hub.
     ///
-    /// A request that brings no token gets public repositories only: the server's own token opens none to strangers, unless
-    /// LORAX_USE_GLOBAL_HF_TOKEN says so, as in LoRAX.
+    /// A request that brings no token gets public repositories only: the server's own token opens none to strangers,
+    /// unless LORAX_USE_GLOBAL_HF_TOKEN says so, as in LoRAX.
     func locator() throws -> AdapterLocator {
         if let adapterRoot, !TextFile.isFolder(TextFile.expanded(adapterRoot)) {
             throw CommandFailure.usage("--adapter-root \(adapterRoot): no such folder")

@@ -1,7 +1,7 @@
 import ServingJSON
 
-/// A template that picks values out of JSON, as `kubectl -o jsonpath=` has it: text with `{.a.b[0]['c'][*]}`, `{"\n"}` and
-/// `{range .items[*]}...{end}`. A path alone may leave out the braces. What is not there is empty.
+/// A template that picks values out of JSON, as `kubectl -o jsonpath=` has it: text with `{.a.b[0]['c'][*]}`, `{"\n"}`
+/// and `{range .items[*]}...{end}`. A path alone may leave out the braces. What is not there is empty.
 struct JSONPath: Sendable, Equatable {
     private indirect enum Part: Sendable, Equatable {
         case text(String)

@@ -18,8 +18,8 @@ struct YAMLDocument: Sendable, Equatable {
 
     /// All documents of a text, empty ones left out.
     ///
-    /// Plain scalars are what JSON would make of them (YAML 1.2's core): `yes`, `0o17` and dates stay texts. Aliases count as
-    /// what they stand for, so that a small text can't become a huge value.
+    /// Plain scalars are what JSON would make of them (YAML 1.2's core): `yes`, `0o17` and dates stay texts. Aliases
+    /// count as what they stand for, so that a small text can't become a huge value.
     static func all(in text: String) throws(Malformed) -> [YAMLDocument] {
         var documents: [YAMLDocument] = []
         do {

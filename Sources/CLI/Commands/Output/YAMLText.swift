@@ -1,7 +1,7 @@
 import ServingJSON
 
-/// JSON values as YAML text that any reader takes for the same values: blocks, two spaces a level, texts in quotation marks
-/// wherever they could be taken for something else.
+/// JSON values as YAML text that any reader takes for the same values: blocks, two spaces a level, texts in quotation
+/// marks wherever they could be taken for something else.
 enum YAMLText {
     static func text(of value: JSONValue) -> String {
         var lines: [String] = []
@@ -57,7 +57,8 @@ enum YAMLText {
         return isPlain(text) ? text : value.text()
     }
 
-    /// Whether a text stands for itself: a word, maybe with points, slashes and the like, that is no number, truth or null.
+    /// Whether a text stands for itself: a word, maybe with points, slashes and the like, that is no number, truth or
+    /// null.
     private static func isPlain(_ text: String) -> Bool {
         let bytes = Array(text.utf8)
         guard let first = bytes.first, isLetter(first) || first == UInt8(ascii: "/") || first == UInt8(ascii: "_")

@@ -6,8 +6,9 @@ struct DeploymentTarget: Sendable {
     let client: ControlClient
     let name: DeploymentName
 
-    /// Finds out whether words mean a deployment: `explicit` does always; else the first word does where there is one of that
-    /// name, no model is named, and the server runs, or is not far: a name that a server told before brings it up.
+    /// Finds out whether words mean a deployment: `explicit` does always; else the first word does where there is one
+    /// of that name, no model is named, and the server runs, or is not far: a name that a server told before brings it
+    /// up.
     /// - Returns: the deployment, and the words that are left; nil where a model in this process is meant.
     static func find(
         _ words: [String], explicit: String?, namesModel: Bool, server: ServerOptions

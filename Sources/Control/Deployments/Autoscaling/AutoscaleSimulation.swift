@@ -1,7 +1,7 @@
 /// Replays a course of load through the very ``Autoscaler`` that deployments use, with a simple model of replicas.
 ///
-/// A replica takes a while to start, works on some requests at a time and takes as long for each. Requests wait in one queue,
-/// first come first served; a replica that is given up finishes what it has. The autoscaler looks once a second.
+/// A replica takes a while to start, works on some requests at a time and takes as long for each. Requests wait in one
+/// queue, first come first served; a replica that is given up finishes what it has. The autoscaler looks once a second.
 package struct AutoscaleSimulation: Sendable {
     /// What replicas can do.
     package struct Service: Sendable, Hashable {

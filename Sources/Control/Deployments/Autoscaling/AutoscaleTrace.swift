@@ -77,8 +77,8 @@ package struct TraceFault: Error, Hashable, CustomStringConvertible {
 // MARK: - Files
 
 extension AutoscaleTrace {
-    /// Reads CSV (`time_s,arrivals` or `time_s,concurrency`, the header may be left out for arrivals) or one JSON object a line
-    /// with those keys. Empty lines and lines that begin with `#` are passed over.
+    /// Reads CSV (`time_s,arrivals` or `time_s,concurrency`, the header may be left out for arrivals) or one JSON
+    /// object a line with those keys. Empty lines and lines that begin with `#` are passed over.
     package init(parsing text: String) throws(TraceFault) {
         var kind: Kind?
         var rows: [Row] = []

@@ -1,7 +1,8 @@
-/// Chooses how many replicas a deployment is to have. Called by the control plane every second or so, with nothing but numbers.
+/// Chooses how many replicas a deployment is to have. Called by the control plane every second or so, with nothing but
+/// numbers.
 ///
-/// Up at once: as many as the requests that run or wait need, by the threshold. Down late: what was wanted at any time during
-/// the last cooldown stays. To zero only where the limits allow it and no request came for a whole cooldown.
+/// Up at once: as many as the requests that run or wait need, by the threshold. Down late: what was wanted at any time
+/// during the last cooldown stays. To zero only where the limits allow it and no request came for a whole cooldown.
 package struct Autoscaler: Sendable, Hashable {
     /// May be set at any time; the next decision goes by it.
     package var limits: ScalingLimits

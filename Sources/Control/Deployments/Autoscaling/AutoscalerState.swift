@@ -17,7 +17,8 @@ package struct AutoscalerState: Sendable, Hashable {
     static let longestGap = Duration.seconds(30)
 
     /// A state in which so many replicas are there. None of them goes before a whole cooldown is over, whether the
-    /// deployment is new (give it its first replica so), or its control plane was started anew, or its number was pinned.
+    /// deployment is new (give it its first replica so), or its control plane was started anew, or its number was
+    /// pinned.
     package init(resumingWith replicaCount: Int, now: Timestamp) {
         desired = max(0, replicaCount)
         lastWanted = 0

@@ -41,7 +41,8 @@ package enum SyntheticTrace: String, Sendable, Hashable, CaseIterable {
     }
 }
 
-/// SplitMix64, and Poisson numbers made of it without a library's logarithm, so that a seed means the same on every machine.
+/// SplitMix64, and Poisson numbers made of it without a library's logarithm, so that a seed means the same on every
+/// machine.
 private struct TraceGenerator {
     private var state: UInt64
 

@@ -5,8 +5,8 @@ struct ChartScale: Equatable {
     var upper: Double
     var step: Double
 
-    /// An axis from `lower` to `upper` or a little beyond, with about so many marks at multiples of 1, 2 or 5 times a power of
-    /// ten, or of what people count seconds in.
+    /// An axis from `lower` to `upper` or a little beyond, with about so many marks at multiples of 1, 2 or 5 times a
+    /// power of ten, or of what people count seconds in.
     init(lower: Double, upper: Double, markCount: Int, isTime: Bool = false, extends: Bool = true) {
         let lower = lower.isFinite ? min(max(lower, -1e15), 1e15) : 0
         var upper = upper.isFinite ? min(max(upper, -1e15), 1e15) : lower + 1

@@ -4,7 +4,8 @@ extension LineChart {
 
     /// Several charts below each other as one SVG file, each so high.
     ///
-    /// No scripts and no links, and every text is escaped, so that it can be shown anywhere. Colours suit light and dark pages.
+    /// No scripts and no links, and every text is escaped, so that it can be shown anywhere. Colours suit light and
+    /// dark pages.
     package static func svg(_ charts: [LineChart], width: Int = 760, height: Int = 280) -> String {
         let (width, height) = (min(max(width, 240), 4000), min(max(height, 140), 4000))
         var text = """

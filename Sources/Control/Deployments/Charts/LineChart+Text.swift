@@ -1,8 +1,8 @@
 extension LineChart {
     /// The chart for a terminal: a heading, so many rows of braille dots, an axis.
     ///
-    /// Lines share the dots and can't be told apart without colour, so that one chart should hold few of them. Each row is at
-    /// most `width` columns wide.
+    /// Lines share the dots and can't be told apart without colour, so that one chart should hold few of them. Each row
+    /// is at most `width` columns wide.
     package func text(width: Int = 72, height: Int = 10) -> String {
         let (width, height) = (min(max(width, 24), 400), min(max(height, 2), 100))
         let (x, y) = scales(xMarks: max(1, width / 18), yMarks: max(1, height / 2))

@@ -1,10 +1,11 @@
 package import ServingJSON
 
 extension DeploymentConfig {
-    /// The config of a new deployment, from what its owner sent: a body of Predibase's API, or a file in either spelling.
+    /// The config of a new deployment, from what its owner sent: a body of Predibase's API, or a file in either
+    /// spelling.
     ///
-    /// Null and absent fields have their defaults. An empty text or a zero takes the default as well where that is for the
-    /// engine or server to choose.
+    /// Null and absent fields have their defaults. An empty text or a zero takes the default as well where that is for
+    /// the engine or server to choose.
     /// - Throws: all that is wrong with it.
     package init(creating value: JSONValue) throws(DeploymentConfigError) {
         let object = try Self.members(of: value)
@@ -17,8 +18,8 @@ extension DeploymentConfig {
         self = try reader.checkedConfig()
     }
 
-    /// The config after an update, from what its owner sent. Null and absent fields stay as they are, as does a token of which
-    /// the mask comes back; an empty text or a zero takes a default back as in ``init(creating:)``.
+    /// The config after an update, from what its owner sent. Null and absent fields stay as they are, as does a token
+    /// of which the mask comes back; an empty text or a zero takes a default back as in ``init(creating:)``.
     /// - Throws: all that is wrong with it; the model and the accelerator can't be changed.
     package func updated(by value: JSONValue) throws(DeploymentConfigError) -> DeploymentConfig {
         var reader = ConfigReader(self, strictness: .checked)

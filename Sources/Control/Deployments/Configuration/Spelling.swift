@@ -10,7 +10,8 @@ package enum Spelling {
         return candidates.first { word.count >= 3 && $0.lowercased().hasPrefix(word.lowercased()) }
     }
 
-    /// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other; case doesn't count.
+    /// Insertions, deletions, replacements and swaps of neighbours that turn one word into the other; case doesn't
+    /// count.
     package static func distance(_ first: String, _ second: String) -> Int {
         let (a, b) = (Array(first.lowercased()), Array(second.lowercased()))
         var (before, last) = ([Int](), Array(0...b.count))

@@ -72,7 +72,8 @@ extension DeploymentLook {
         }
     }
 
-    /// Not ready before ready; then the newest of those that never served, the least busy and then the newest of the rest.
+    /// Not ready before ready; then the newest of those that never served, the least busy and then the newest of the
+    /// rest.
     static func isDrainedBefore(_ left: ReplicaObservation, _ right: ReplicaObservation) -> Bool {
         if left.isReady != right.isReady { return right.isReady }
         if left.isReady, left.outstandingRequestCount != right.outstandingRequestCount {

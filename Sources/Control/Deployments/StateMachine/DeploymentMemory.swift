@@ -2,7 +2,8 @@
 package struct DeploymentMemory: Sendable, Hashable {
     /// Template that the failures below are of; others start afresh.
     package var failingTemplateMark: String?
-    /// Starts and lives of replicas that failed in a row. Replicas that were started together and fail together count once.
+    /// Starts and lives of replicas that failed in a row. Replicas that were started together and fail together count
+    /// once.
     package var failureCount: Int
     package var lastFailure: ReplicaExit?
     /// What the last failure was, where its exit doesn't tell (`it gave no answer for 15 s`).

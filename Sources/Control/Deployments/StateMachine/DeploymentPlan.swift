@@ -1,5 +1,5 @@
-/// All that the state machine looks at. Replicas that were launched are among ``replicas`` from the moment of the launch on,
-/// as `starting`, also before their launcher tells of them.
+/// All that the state machine looks at. Replicas that were launched are among ``replicas`` from the moment of the
+/// launch on, as `starting`, also before their launcher tells of them.
 package struct DeploymentSituation: Sendable, Hashable {
     package var spec: DeploymentSpec
     package var memory: DeploymentMemory

@@ -1,8 +1,8 @@
-/// The rules by which replicas of a deployment are started, replaced and ended. Called by the reconciler at each change and when
-/// a plan's ``DeploymentPlan/nextCheck`` is over; what it answers is all that the reconciler does.
+/// The rules by which replicas of a deployment are started, replaced and ended. Called by the reconciler at each change
+/// and when a plan's ``DeploymentPlan/nextCheck`` is over; what it answers is all that the reconciler does.
 ///
-/// A look has no effect of its own, and looking twice does no harm: what was asked for is remembered, and asked for again only
-/// where nothing came of it. The plan's memory is to be given to the next look.
+/// A look has no effect of its own, and looking twice does no harm: what was asked for is remembered, and asked for
+/// again only where nothing came of it. The plan's memory is to be given to the next look.
 package enum DeploymentStateMachine {
     package static func plan(
         _ situation: DeploymentSituation, limits: DeploymentLimits = DeploymentLimits()
@@ -17,8 +17,8 @@ package enum DeploymentStateMachine {
     }
 
     /// Remembers that a replica could not even be launched; the next look says when to try again.
-    /// - Parameter isFinal: whether another try must fail as well; otherwise it goes on being tried for ever, because the
-    ///   fault (no room, a cluster that doesn't answer) is not the deployment's.
+    /// - Parameter isFinal: whether another try must fail as well; otherwise it goes on being tried for ever, because
+    ///   the fault (no room, a cluster that doesn't answer) is not the deployment's.
     package static func noteFailedLaunch(
         _ message: String, isFinal: Bool, templateMark: String, at now: Timestamp, in memory: inout DeploymentMemory,
         limits: DeploymentLimits = DeploymentLimits()

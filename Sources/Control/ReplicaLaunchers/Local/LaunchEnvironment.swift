@@ -1,7 +1,8 @@
 import CProcess
 import Deployments
 
-/// The environment of a replica's process: the few variables of ours that it needs, what its request sets, and its mark.
+/// The environment of a replica's process: the few variables of ours that it needs, what its request sets, and its
+/// mark.
 enum LaunchEnvironment {
     private static let names: Set<String> = [
         "PATH", "HOME", "USER", "LOGNAME", "LANG", "LANGUAGE", "TZ", "TMPDIR", "LD_LIBRARY_PATH", "SSL_CERT_FILE",

@@ -65,7 +65,8 @@ enum LauncherFiles {
         return content
     }
 
-    /// Puts a whole file in place at once and makes it durable: readers see the old one or the new one, also after a crash.
+    /// Puts a whole file in place at once and makes it durable: readers see the old one or the new one, also after a
+    /// crash.
     static func writeAtomically(_ bytes: [UInt8], to path: String) throws(LauncherError) {
         let draft = path + ".new"
         let file = open(draft, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)

@@ -4,8 +4,8 @@ import Synchronization
 
 /// The thread that a ``LocalLauncher`` runs on: its executor, and what waits for its processes to end.
 ///
-/// Writing files durably and starting processes blocks; on a thread of its own that takes nothing from the concurrency runtime.
-/// Between jobs the thread calls the launcher's `turn`, which says what to wait for next.
+/// Writing files durably and starting processes blocks; on a thread of its own that takes nothing from the concurrency
+/// runtime. Between jobs the thread calls the launcher's `turn`, which says what to wait for next.
 final class LauncherThread: SerialExecutor {
     /// What to wait for: descriptors that become readable, at most so long (nil: for ever).
     struct Watch: Sendable {

@@ -3,8 +3,8 @@ import Glibc
 
 /// Starting a replica so that nothing that cuts in loses a process: intent, process, record.
 extension LocalLauncher {
-    /// - Throws: `.unavailable` at the limit of replicas or of the machine, `.refused` for a program that can't be started,
-    ///   `.cannotWrite` where the replica's files can't be. No process and no file is left then.
+    /// - Throws: `.unavailable` at the limit of replicas or of the machine, `.refused` for a program that can't be
+    ///   started, `.cannotWrite` where the replica's files can't be. No process and no file is left then.
     package func launch(_ request: ReplicaLaunchRequest) throws(LauncherError) {
         try requireOpen()
         let files = try ReplicaFolder(request.id, in: folder)

@@ -2,8 +2,8 @@ import CProcess
 package import Deployments
 import Glibc
 
-/// Stopping replicas, and what the launcher's thread does between calls: it sees processes end, kills those whose grace has
-/// passed, looks for endpoints and keeps logs short.
+/// Stopping replicas, and what the launcher's thread does between calls: it sees processes end, kills those whose grace
+/// has passed, looks for endpoints and keeps logs short.
 extension LocalLauncher {
     private static let tickInterval = Duration.milliseconds(100)
     private static let logInterval = Duration.seconds(1)

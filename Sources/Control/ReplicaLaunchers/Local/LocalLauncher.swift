@@ -4,8 +4,8 @@ import Glibc
 /// Replicas as processes of this machine, each in a session of its own, so that they outlive the server.
 ///
 /// The control plane calls it; it starts `pbctl engine serve`. What it knows is in its folder, one folder a replica
-/// (``ReplicaFolder``), and in the processes themselves (``ProcessMark``); a new launcher on the same folder adopts them.
-/// Two launchers never share a folder at a time. Runs on a thread of its own (``LauncherThread``).
+/// (``ReplicaFolder``), and in the processes themselves (``ProcessMark``); a new launcher on the same folder adopts
+/// them. Two launchers never share a folder at a time. Runs on a thread of its own (``LauncherThread``).
 package actor LocalLauncher: ReplicaLauncher {
     package nonisolated let name = "local"
     package nonisolated let capabilities = LauncherCapabilities()
@@ -39,8 +39,8 @@ package actor LocalLauncher: ReplicaLauncher {
     /// - Parameters:
     ///   - executable: Program of the replicas: pbctl itself.
     ///   - maxReplicas: Most replicas that run at a time; nil for no limit but the machine's.
-    /// - Throws: `.refused` where another server holds the folder, `.cannotWrite` where it can't be made, `.unavailable` where
-    ///   its replicas can't be looked at now.
+    /// - Throws: `.refused` where another server holds the folder, `.cannotWrite` where it can't be made,
+    ///   `.unavailable` where its replicas can't be looked at now.
     package init(
         folder: String, executable: String, clock: any ControlClock, maxReplicas: Int? = nil,
         retention: ReplicaRetention = ReplicaRetention()
@@ -115,8 +115,8 @@ package actor LocalLauncher: ReplicaLauncher {
         feed.tell(id)
     }
 
-    /// Lines carry no time (`at` is nil): a replica's output has none that could be relied on. `since` is good to ten seconds
-    /// and gives rather too much.
+    /// Lines carry no time (`at` is nil): a replica's output has none that could be relied on. `since` is good to ten
+    /// seconds and gives rather too much.
     package func logs(
         _ id: ReplicaID, _ options: LogOptions
     ) throws(LauncherError) -> AsyncThrowingStream<LogLine, any Error> {

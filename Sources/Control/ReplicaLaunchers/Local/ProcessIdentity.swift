@@ -1,6 +1,7 @@
 import Glibc
 
-/// Names one process for ever: a process id comes round again, one with the same start in the same run of the kernel doesn't.
+/// Names one process for ever: a process id comes round again, one with the same start in the same run of the kernel
+/// doesn't.
 struct ProcessIdentity: Sendable, Hashable {
     var pid: Int32
     /// When it started, in clock ticks since the kernel did.
@@ -62,7 +63,8 @@ struct ProcessEntry: Sendable, Hashable {
         self.init(stat: bytes)
     }
 
-    /// Reads the line. The program's name, second, is in parentheses and may hold any character, parentheses among them.
+    /// Reads the line. The program's name, second, is in parentheses and may hold any character, parentheses among
+    /// them.
     init?(stat bytes: [UInt8]) {
         guard let end = bytes.lastIndex(of: UInt8(ascii: ")")) else { return nil }
         let fields = bytes[(end + 1)...].split { $0 == UInt8(ascii: " ") || $0 == UInt8(ascii: "\n") }

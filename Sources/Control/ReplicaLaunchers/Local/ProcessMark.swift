@@ -3,8 +3,8 @@ import Glibc
 
 /// The mark in its environment by which a replica's process is known as ours, whatever became of our files.
 ///
-/// It closes the gap between the start of a process and its record: a server killed in between leaves a process that no file
-/// names, and the next one finds it by its mark. Children of a replica carry it too.
+/// It closes the gap between the start of a process and its record: a server killed in between leaves a process that no
+/// file names, and the next one finds it by its mark. Children of a replica carry it too.
 struct ProcessMark: Sendable, Hashable {
     static let idVariable = "PBCTL_REPLICA_ID"
     static let folderVariable = "PBCTL_REPLICA_FOLDER"

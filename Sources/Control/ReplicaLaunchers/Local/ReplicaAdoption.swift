@@ -15,8 +15,8 @@ struct ReplicaAdoption {
 
     /// The replicas by id. Processes of the folder that belong to no running replica are killed.
     ///
-    /// - Throws: `.unavailable` where a record or a process can't be looked at now. Nothing is killed then: what could not be seen is
-    ///   not gone.
+    /// - Throws: `.unavailable` where a record or a process can't be looked at now. Nothing is killed then: what could
+    ///   not be seen is not gone.
     func replicas() throws(LauncherError) -> [ReplicaID: LocalReplica] {
         var result: [ReplicaID: LocalReplica] = [:]
         for name in LauncherFiles.names(in: folder) {

@@ -2,8 +2,9 @@ import Deployments
 import Glibc
 import ServingJSON
 
-/// The files of one replica: `replica.json` (who it is), `ready.json` (where it listens; the replica writes it), `exit.json`
-/// (how it ended), `stop` (that it was told to) and its log. A folder without `replica.json` is that of a forgotten replica, kept for its log.
+/// The files of one replica: `replica.json` (who it is), `ready.json` (where it listens; the replica writes it),
+/// `exit.json` (how it ended), `stop` (that it was told to) and its log. A folder without `replica.json` is that of a
+/// forgotten replica, kept for its log.
 struct ReplicaFolder: Sendable, Hashable {
     let path: String
 
@@ -55,7 +56,8 @@ struct ReplicaFolder: Sendable, Hashable {
 
     func exit() -> ReplicaExit? { json(exitPath, limit: 4096).flatMap { ReplicaExit($0, lastLines: log.lastLines()) } }
 
-    /// Notes that the replica was told to end. Without space for that it is told twice, should the server be started anew.
+    /// Notes that the replica was told to end. Without space for that it is told twice, should the server be started
+    /// anew.
     func noteStop() { try? LauncherFiles.writeAtomically([], to: stopPath) }
 
     var isToldToStop: Bool { LauncherFiles.status(stopPath) != nil }

@@ -3,8 +3,8 @@ import ServingJSON
 
 /// What a replica's `replica.json` says: who it is and, once there is one, its process.
 ///
-/// Written without a process before the process is started (the intent) and with it right after. Environment is not in it:
-/// that is where secrets are.
+/// Written without a process before the process is started (the intent) and with it right after. Environment is not in
+/// it: that is where secrets are.
 struct ReplicaRecord: Sendable, Hashable {
     var id: ReplicaID
     var deployment: DeploymentName

@@ -20,7 +20,8 @@ struct LogReader: ~Copyable, Sendable {
     private var skipsToNewline = false
     private var chunk = [UInt8](repeating: 0, count: 64 << 10)
 
-    /// Nil where there is no log. With `follows`, what is appended later is read too: call ``nextLine()`` again after a nil.
+    /// Nil where there is no log. With `follows`, what is appended later is read too: call ``nextLine()`` again after a
+    /// nil.
     init?(_ log: ReplicaLog, tail: Int? = nil, since: Timestamp? = nil, follows: Bool = false) {
         let file = open(log.path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)
         guard file >= 0 else { return nil }
@@ -42,8 +43,8 @@ struct LogReader: ~Copyable, Sendable {
 
     deinit { for part in parts { close(part.file) } }
 
-    /// The next whole line; nil where there is none now. A line longer than ``ReplicaLog/maxLineBytes`` comes in pieces; what is
-    /// no UTF-8 is replaced (U+FFFD).
+    /// The next whole line; nil where there is none now. A line longer than ``ReplicaLog/maxLineBytes`` comes in
+    /// pieces; what is no UTF-8 is replaced (U+FFFD).
     mutating func nextLine(atEnd isEnd: Bool = true) -> String? {
         while nextIndex == lines.count {
             lines.removeAll(keepingCapacity: true)
@@ -136,8 +137,8 @@ struct LogReader: ~Copyable, Sendable {
         return fstat(file, &status) == 0 ? Int64(status.st_size) : 0
     }
 
-    /// Where the last `count` lines begin, looking back from the end; takes those found off `count`. A stretch without a newline
-    /// counts as a line every ``ReplicaLog/maxLineBytes``, so that no more than that is read for each.
+    /// Where the last `count` lines begin, looking back from the end; takes those found off `count`. A stretch without
+    /// a newline counts as a line every ``ReplicaLog/maxLineBytes``, so that no more than that is read for each.
     private static func start(ofLast count: inout Int, _ file: Int32, _ size: Int64) -> Int64 {
         guard count > 0 else { return size }
         var chunk = [UInt8](repeating: 0, count: 64 << 10)

@@ -4,9 +4,10 @@ import Glibc
 
 /// The log of one replica: a file that the replica's process appends to, whoever watches it.
 ///
-/// It is kept short by giving its beginning back to the disk (a hole): nothing is copied, so no line is lost, and offsets
-/// stay. Where the file system has no holes, its newest half is copied to `log.1` and the file is emptied; what the
-/// replica writes in between is lost. `log.times` says how long the log was when: lines themselves need not carry a time.
+/// It is kept short by giving its beginning back to the disk (a hole): nothing is copied, so no line is lost, and
+/// offsets stay. Where the file system has no holes, its newest half is copied to `log.1` and the file is emptied; what
+/// the replica writes in between is lost. `log.times` says how long the log was when: lines themselves need not carry a
+/// time.
 struct ReplicaLog: Sendable, Hashable {
     static let fileNames: Set<String> = ["log", "log.1", "log.times"]
     /// Longest line; a longer one is given in pieces.

@@ -5,8 +5,8 @@ import ServingTensors
 ///
 /// By default the arithmetic is that of PEFT 0.21's `add_weighted_adapter` in float32: `linear`, `ties`, `dare_linear`,
 /// `dare_ties` and `magnitude_prune` work on A and B apart, each with the square root of weight times scaling; `cat`
-/// stacks the factors, which adds the products exactly; `svd` truncates the sum of the products to the rank asked for, or
-/// to the largest one.
+/// stacks the factors, which adds the products exactly; `svd` truncates the sum of the products to the rank asked for,
+/// or to the largest one.
 /// Modules that only some adapters change are merged from those. The result's scaling is 1; PEFT's own results for
 /// rsLoRA and `alpha_pattern` keep the first adapter's scaling on top of that, which is not repeated here.
 ///

@@ -3,8 +3,8 @@ import ServingTensors
 extension LowRankUpdate {
     /// The best approximation of given rank to `sum factor * B A` in the least-squares sense, by singular values.
     ///
-    /// The sum is `[factor B ...] [A ...]`, so its rank is at most the sum of the ranks: both factors are made orthonormal,
-    /// and only the small core between them is decomposed. In double.
+    /// The sum is `[factor B ...] [A ...]`, so its rank is at most the sum of the ranks: both factors are made
+    /// orthonormal, and only the small core between them is decomposed. In double.
     static func truncating(_ terms: [(update: LowRankUpdate, factor: Double)], rank: Int) -> LowRankUpdate {
         let (rows, columns) = (terms[0].update.loraB.shape[0], terms[0].update.loraA.shape[1])
         // Columns of the left factor and of the right one, transposed.
@@ -40,8 +40,8 @@ extension LowRankUpdate {
     }
 }
 
-/// An orthonormal basis of some vectors and their coordinates in it: Gram-Schmidt, done twice for accuracy. Vectors that
-/// depend on earlier ones add nothing to the basis.
+/// An orthonormal basis of some vectors and their coordinates in it: Gram-Schmidt, done twice for accuracy. Vectors
+/// that depend on earlier ones add nothing to the basis.
 struct Orthonormalized {
     private(set) var basis: [[Double]] = []
     /// One list a vector; all as long as the basis.

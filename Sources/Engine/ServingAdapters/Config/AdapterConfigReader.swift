@@ -54,8 +54,8 @@ struct AdapterConfigReader {
     /// Ways to begin training that leave the model's own weights as they are.
     private static let plainBeginnings: Set<String> = ["gaussian", "eva", "orthogonal"]
 
-    /// Refuses adapters that were trained on weights other than the model's: PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA take a part
-    /// out of the base when training begins, and PEFT does so again when it loads them.
+    /// Refuses adapters that were trained on weights other than the model's: PiSSA, OLoRA, CorDA, LoftQ and LoRA-GA
+    /// take a part out of the base when training begins, and PEFT does so again when it loads them.
     func checkBeginning() throws(AdapterError) {
         guard let value = value("init_lora_weights"), let name = value.stringValue,
             !Self.plainBeginnings.contains(name.lowercased())

@@ -22,7 +22,8 @@ public struct ModulePattern: Sendable, Equatable {
     private let program: [Instruction]
 
     private static let sizeLimit = 4000
-    /// Parts that are compiled, those among them that add nothing to the program: repeats of repeats of nothing are many.
+    /// Parts that are compiled, those among them that add nothing to the program: repeats of repeats of nothing are
+    /// many.
     private static let stepLimit = 20_000
 
     /// Compiles a pattern; nil where it uses syntax that is not known here, or is too large.

@@ -2,8 +2,8 @@ import CServingAdapters
 
 /// 128 bits that stand for an adapter's content: the same files give the same hash on every machine.
 ///
-/// Made by folded 64-bit multiplication (after wyhash), at several GB/s. It tells versions of an adapter apart; it is no
-/// proof against somebody who makes two contents collide on purpose.
+/// Made by folded 64-bit multiplication (after wyhash), at several GB/s. It tells versions of an adapter apart; it is
+/// no proof against somebody who makes two contents collide on purpose.
 public struct AdapterContentHash: Sendable, Hashable, CustomStringConvertible {
     let high: UInt64
     let low: UInt64

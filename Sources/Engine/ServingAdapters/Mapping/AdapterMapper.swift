@@ -5,9 +5,9 @@ import ServingTensors
 extension AdapterFolder {
     /// What the adapter does to one model: every tensor of the file by role, each used exactly once.
     ///
-    /// Query and key rows are brought into the order of `base` where a GGUF file has its own. Tensors stay in the memory
-    /// of this folder where nothing about them changes. A table saved beside an update of embedding or head that equals
-    /// the model's own is left out.
+    /// Query and key rows are brought into the order of `base` where a GGUF file has its own. Tensors stay in the
+    /// memory of this folder where nothing about them changes. A table saved beside an update of embedding or head that
+    /// equals the model's own is left out.
     /// - Parameters:
     ///   - decoder: the model.
     ///   - base: its weights, which say what is tied and which norms there are.

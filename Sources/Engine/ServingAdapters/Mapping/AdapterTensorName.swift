@@ -1,6 +1,7 @@
 /// A tensor's name in an adapter's file, taken apart: `base_model.model.` + module + part.
 ///
-/// PEFT leaves the adapter's own name out when it saves (`lora_A.weight`); other tools keep it (`lora_A.default.weight`).
+/// PEFT leaves the adapter's own name out when it saves (`lora_A.weight`); other tools keep it
+/// (`lora_A.default.weight`).
 struct AdapterTensorName: Equatable {
     /// What a tensor is to its module.
     enum Part: Hashable {

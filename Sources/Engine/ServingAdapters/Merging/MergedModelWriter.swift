@@ -18,11 +18,12 @@ public enum MergedModelWriter {
     ///
     /// - Parameters:
     ///   - basePath: a GGUF file or a Hugging Face folder.
-    ///   - type: encoding of all weights (embedding and head: Q8_0 instead of four bits); nil keeps what is not changed as it is, keeps float types, and takes Q8_0 for
-    ///     changed weights of quantised models.
+    ///   - type: encoding of all weights (embedding and head: Q8_0 instead of four bits); nil keeps what is not changed
+    ///     as it is, keeps float types, and takes Q8_0 for changed weights of quantised models.
     ///   - output: a path that ends in `.gguf` for a GGUF base, a folder that is not there yet for a folder.
     ///   - progress: called after each tensor with how many are written of how many.
-    ///   - isCancelled: asked before each tensor; once it says so the writing ends with `notWritten`, and nothing is left of it.
+    ///   - isCancelled: asked before each tensor; once it says so the writing ends with `notWritten`, and nothing is
+    ///     left of it.
     ///   - adapter: makes the adapter's weights for the base, for instance by ``AdapterFolder/weights(for:base:)``.
     /// - Throws: `AdapterError`, `ModelFileError` and `ModelError`.
     @discardableResult

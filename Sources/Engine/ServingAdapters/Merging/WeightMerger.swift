@@ -10,10 +10,11 @@ public enum WeightMerger {
     /// - Parameters:
     ///   - adapter: made for these weights.
     ///   - config: the model.
-    ///   - type: encoding of changed weights (F32, F16, BF16, Q8_0, Q4_0, Q4_1); nil keeps float types and takes Q8_0 for
-    ///     changed weights of quantised models. F16 where rows are not whole
+    ///   - type: encoding of changed weights (F32, F16, BF16, Q8_0, Q4_0, Q4_1); nil keeps float types and takes Q8_0
+    ///     for changed weights of quantised models. F16 where rows are not whole
     ///     blocks, Q8_0 for embedding and head instead of four bits.
-    /// - Throws: `invalidAdapter` where a merged value does not fit the type, `invalidRequest` for a type without encoder.
+    /// - Throws: `invalidAdapter` where a merged value does not fit the type, `invalidRequest` for a type without
+    ///   encoder.
     public static func merged(
         _ weights: DecoderWeights, with adapter: AdapterWeights, config: DecoderConfig, type: TensorType? = nil
     ) throws(AdapterError) -> DecoderWeights {

@@ -6,8 +6,8 @@ import Synchronization
 
 /// The adapters of one loaded model, in tiers: files on disk or a hub, files read and checked, weights on the device.
 ///
-/// Called by servers and commands before they submit a request; the engine sees an adapter only once it is on the device, so
-/// a slow load holds up nobody but those who asked for it.
+/// Called by servers and commands before they submit a request; the engine sees an adapter only once it is on the
+/// device, so a slow load holds up nobody but those who asked for it.
 public final class AdapterLibrary: Sendable {
     /// Where adapters come from and how much room they get.
     public struct Options: Sendable {
@@ -82,15 +82,15 @@ public final class AdapterLibrary: Sendable {
                 host: HostAdapters(capacity: hostBytes)))
     }
 
-    /// Bytes that the least of usual adapters takes on a device, at one byte a weight: PEFT's default, rank 8 for queries and
-    /// values.
+    /// Bytes that the least of usual adapters takes on a device, at one byte a weight: PEFT's default, rank 8 for
+    /// queries and values.
     static func leastDeviceBytes(_ config: DecoderConfig) -> Int {
         let rows = (config.headCount + config.keyValueHeadCount) * config.headDimension
         return config.layerCount * 8 * (2 * config.hiddenSize + rows)
     }
 
-    /// Loads an adapter that stays on the device for good. The others share the room that is left: one that could only wait for
-    /// this one's room is refused.
+    /// Loads an adapter that stays on the device for good. The others share the room that is left: one that could only
+    /// wait for this one's room is refused.
     public func pin(_ selection: AdapterSelection) async throws(AdapterError) -> AdapterLease {
         let lease = try await acquire(selection)
         state.withLock { $0.shelf.pin(lease.key) }
@@ -99,8 +99,8 @@ public final class AdapterLibrary: Sendable {
 
     /// Loads an adapter, or finds it loaded; returns when it is on the device.
     ///
-    /// Loads of different adapters run beside each other; requests for the same one wait for a single load. Cancelling the
-    /// task gives up the wait with `.cancelled`; the load goes on for the others.
+    /// Loads of different adapters run beside each other; requests for the same one wait for a single load. Cancelling
+    /// the task gives up the wait with `.cancelled`; the load goes on for the others.
     public func acquire(_ selection: AdapterSelection) async throws(AdapterError) -> AdapterLease {
         let start = clock.now
         let places = try await places(of: selection)
@@ -236,8 +236,8 @@ public final class AdapterLibrary: Sendable {
 
     // MARK: The device's tier
 
-    /// Loads an adapter, or waits for the load under way; the caller is a user of what it returns. nil where another load has
-    /// ended since the caller looked.
+    /// Loads an adapter, or waits for the load under way; the caller is a user of what it returns. nil where another
+    /// load has ended since the caller looked.
     private func load(
         _ key: AdapterKey, _ selection: AdapterSelection, _ folders: [AdapterFolder]
     ) async throws(AdapterError) -> (any ResidentAdapter)? {

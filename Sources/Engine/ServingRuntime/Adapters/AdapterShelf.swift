@@ -1,12 +1,12 @@
 import ServingEngine
 import ServingTensors
 
-/// Which adapters are on the device, who uses them, and who waits for room. A plain value that the library guards; it knows
-/// neither files nor clock.
+/// Which adapters are on the device, who uses them, and who waits for room. A plain value that the library guards; it
+/// knows neither files nor clock.
 ///
-/// Adapters that nobody uses stay until their room is needed and go least recently used first. Loads that find no room wait
-/// in order of arrival. While some wait, an adapter that has been there for a whole turn (`cycleTime`) takes no new users
-/// out of order, so that a busy adapter cannot keep others out for ever (LoRAX's adapter cycle).
+/// Adapters that nobody uses stay until their room is needed and go least recently used first. Loads that find no room
+/// wait in order of arrival. While some wait, an adapter that has been there for a whole turn (`cycleTime`) takes no
+/// new users out of order, so that a busy adapter cannot keep others out for ever (LoRAX's adapter cycle).
 struct AdapterShelf {
     typealias Ticket = Int
 
@@ -74,7 +74,8 @@ struct AdapterShelf {
         pinnedBytes += entry.bytes
     }
 
-    /// Sets room aside; a ticket to wait for where there is none yet. What it returns a ticket for, `admitted` sets aside.
+    /// Sets room aside; a ticket to wait for where there is none yet. What it returns a ticket for, `admitted` sets
+    /// aside.
     mutating func reserve(_ bytes: Int) -> Ticket? {
         if line.isEmpty, makeRoom(bytes) {
             usedBytes += bytes
@@ -129,7 +130,8 @@ struct AdapterShelf {
         return tickets
     }
 
-    /// Drops unused adapters, least recently used first, until so many bytes are free. Drops none where that can't succeed.
+    /// Drops unused adapters, least recently used first, until so many bytes are free. Drops none where that can't
+    /// succeed.
     private mutating func makeRoom(_ bytes: Int) -> Bool {
         guard usedBytes + bytes > capacity else { return true }
         let idle = entries.filter { $0.value.userCount == 0 }.sorted { $0.value.lastUse < $1.value.lastUse }

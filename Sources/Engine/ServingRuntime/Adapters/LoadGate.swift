@@ -1,7 +1,7 @@
 import Synchronization
 
-/// Bounds the bytes of adapters that are being read and prepared. Those that find no room wait in order of arrival; one that is
-/// larger than all the room goes alone.
+/// Bounds the bytes of adapters that are being read and prepared. Those that find no room wait in order of arrival; one
+/// that is larger than all the room goes alone.
 final class LoadGate: Sendable {
     /// A place inside; it is given back when nobody holds this any more.
     final class Pass: Sendable {

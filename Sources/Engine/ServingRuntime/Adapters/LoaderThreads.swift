@@ -1,8 +1,8 @@
 import Dispatch
 import Synchronization
 
-/// A few threads for work that reads files and computes, so that it never occupies the threads of asynchronous tasks. Jobs are
-/// taken in order of arrival by whichever thread is free.
+/// A few threads for work that reads files and computes, so that it never occupies the threads of asynchronous tasks.
+/// Jobs are taken in order of arrival by whichever thread is free.
 final class LoaderThreads: Sendable {
     private struct State {
         var jobs: [@Sendable () -> Void] = []
