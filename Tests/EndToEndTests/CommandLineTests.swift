@@ -38,10 +38,13 @@ struct CommandLineTests {
         #expect(run.output.isEmpty)
     }
 
-    @Test(arguments: ["/no/such/model.gguf", "/etc/passwd", "/proc", "hf:a/b", "no-such-name", "hf:bad"])
-    func whatIsNoModelIsRefusedOnOneLine(model: String) throws {
+    @Test(arguments: [
+        ("/no/such/model.gguf", 66), ("/etc/passwd", 65), ("/proc", 65), ("hf:a/b", 66), ("no-such-name", 66),
+        ("hf:bad", 66),
+    ])
+    func whatIsNoModelIsRefusedOnOneLine(model: String, status: Int32) throws {
         let run = try ProgramRun(["prompt", "--model", model, "hi"])
-        #expect(run.status == 1)
+        #expect(run.status == status)
         #expect(run.complainsOnOneLine, "\(run.error)")
     }
 
@@ -73,7 +76,7 @@ struct CommandLineTests {
 
     @Test func homeThatIsAFileIsRefusedOnOneLine() throws {
         let run = try ProgramRun(["models", "pull", "/etc/passwd"], environment: ["PBCTL_HOME": "/dev/null"])
-        #expect(run.status == 1)
+        #expect(run.status == 65)
         #expect(run.complainsOnOneLine, "\(run.error)")
     }
 

@@ -131,7 +131,7 @@ struct PromptTests {
         let handle = try FileHandle(forReadingFrom: URL(fileURLWithPath: path))
         try handle.read(upToCount: 8_000_000)?.write(to: copy)
         let run = try ProgramRun(["prompt", "--model", copy.path, "hi"])
-        #expect(run.status == 1 && run.complainsOnOneLine && run.error.contains("download"), "\(run.error)")
+        #expect(run.status == 65 && run.complainsOnOneLine && run.error.contains("download"), "\(run.error)")
     }
 
     @Test func tokenizeGoesLineByLine() throws {

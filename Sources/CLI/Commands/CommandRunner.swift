@@ -1,11 +1,7 @@
 import ArgumentParser
 import ControlClient
 import Glibc
-import ModelHub
 import ServingAdapters
-import ServingModelFiles
-import ServingModels
-import ServingRuntime
 import Terminal
 
 /// Parses a command line, runs the command and turns whatever happens into output and an exit status.
@@ -56,29 +52,12 @@ public enum CommandRunner {
         }
     }
 
-    private static func status(of error: ModelHubError) -> Int32 {
-        switch error.code {
-        case .unreachable: ExitStatus.unreachable
-        case .busy, .hubFailed: ExitStatus.tryAgain
-        default: ExitStatus.failed
-        }
-    }
-
     /// Errors of the parser (help and version requests among them) and of the libraries below.
     private static func reportParsing(_ error: any Error, _ arguments: [String]) -> Int32 {
-        let isOurs =
-            error is ModelFileError || error is ModelError || error is RuntimeError || error is ModelHubError
-        if let error = error as? ModelHubError {
-            report("pbctl: \(error.description.onOneLine)")
-            return status(of: error)
-        }
-        if let error = error as? AdapterError {
-            report("pbctl: \(error.message.onOneLine)")
-            return error.code == .unavailable ? ExitStatus.unreachable : ExitStatus.failed
-        }
-        if isOurs {
-            report("pbctl: \(String(describing: error).onOneLine)")
-            return ExitStatus.failed
+        if let status = ExitStatus.of(error) {
+            let message = (error as? AdapterError)?.message ?? String(describing: error)
+            report("pbctl: \(message.onOneLine)")
+            return status
         }
         let status = PbctlCommand.exitCode(for: error).rawValue
         if status == ExitStatus.done {

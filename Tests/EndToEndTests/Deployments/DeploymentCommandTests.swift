@@ -47,8 +47,11 @@ extension DeploymentTests {
         @Test func logsAndEventsShowWhatHappened() throws {
             try DeploymentFixture.run { fixture in
                 try fixture.deploy("d")
-                let logs = try fixture.pbctl("logs", "d")
-                #expect(logs.status == 0 && logs.output.contains("serving"), "\(logs.error)")
+                // A replica answers before it says so in its log.
+                try fixture.until("the log says it") {
+                    let logs = try fixture.pbctl("logs", "d")
+                    return logs.status == 0 && logs.output.contains("serving")
+                }
                 #expect(try fixture.pbctl("logs", "d", "--tail", "0").output.isEmpty)
                 #expect(try fixture.pbctl("logs", "d", "--replica", "no-such").status == 1)
                 let events = try fixture.pbctl("events", "d")

@@ -30,11 +30,11 @@ struct EndpointCommand: AsyncParsableCommand {
             return try Resource.write(
                 Resource.single("Endpoint", view.endpoint.json), as: output, names: [view.endpoint.openai])
         }
-        try TextOutput.standard.write(Self.text(view.endpoint, hasKey: ServerOptions.apiKey != nil))
+        try TextOutput.standard.write(Self.text(view.endpoint, of: name.text, hasKey: ServerOptions.apiKey != nil))
     }
 
     /// The URLs, and a command that works as printed.
-    static func text(_ endpoint: EndpointView, hasKey: Bool) -> String {
+    static func text(_ endpoint: EndpointView, of name: String, hasKey: Bool) -> String {
         let key = hasKey ? " -H \"Authorization: Bearer $PBCTL_API_KEY\"" : ""
         return """
             openai     \(endpoint.openai)
@@ -42,7 +42,7 @@ struct EndpointCommand: AsyncParsableCommand {
             predibase  \(endpoint.predibase)
 
             curl \(endpoint.openai)/chat/completions\(key) -H 'Content-Type: application/json' \
-            -d '{"model": "", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 32}'
+            -d '{"model": "\(name)", "messages": [{"role": "user", "content": "Hello"}], "max_tokens": 32}'
 
             """
     }

@@ -84,14 +84,6 @@ struct EngineServeCommand: AsyncParsableCommand {
     }
 
     func run() async throws {
-        do {
-            try await serve()
-        } catch {
-            throw StartFailure.failure(of: error)
-        }
-    }
-
-    private func serve() async throws {
         let key = try checkedKey()
         let locator = try adapters.locator()
         let path = try model.path()
