@@ -87,6 +87,8 @@ import Testing
     @Test func rollingBackMakesARevisionOfTheOldConfig() async throws {
         let world = try await TestWorld()
         try await world.create("chat", JSONObject([("maxTotalTokens", 100)]))
+        let none = await #expect(throws: ControlError.self) { try await world.service.rollBack("chat", to: nil) }
+        #expect(none?.code == .invalidState)
         for tokens in [200, 300] {
             let change = DeploymentRequest(config: JSONObject([("maxTotalTokens", .integer(Int64(tokens)))]))
             _ = try await world.service.update("chat", change, generation: nil, isDryRun: false)

@@ -189,6 +189,10 @@ package struct DeploymentService: Sendable {
     package func rollBack(_ name: String, to revision: Int?) async throws(ControlError) -> DeploymentView {
         let spec = try await spec(name)
         let target = revision ?? spec.revision - 1
+        guard revision != nil || target > 0 else {
+            throw ControlError(
+                .invalidState, "deployment \"\(name)\" is at its first revision: there is none to go back to")
+        }
         guard target != spec.revision else {
             throw ControlError(.invalidState, "deployment \"\(name)\" is at revision \(target)")
         }
