@@ -6,7 +6,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite("Requests whose replica fails before the answer", .timeLimit(.minutes(2))) struct FailoverTests {
+@Suite("Requests whose replica fails before the answer", .timeLimit(.minutes(10))) struct FailoverTests {
     private static let answer: ScriptedReplica.Script = { _ in ReplicaStep.json(#"{"ok":true}"#) }
 
     /// What a failing replica does.

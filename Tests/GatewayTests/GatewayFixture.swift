@@ -108,7 +108,8 @@ func route(
 }
 
 func withGateway(
-    configure: (inout GatewayConfiguration) -> Void = { _ in }, timeouts: ConnectionTimeouts = ConnectionTimeouts(),
+    configure: (inout GatewayConfiguration) -> Void = { _ in },
+    timeouts: ConnectionTimeouts = ConnectionTimeouts(request: .seconds(600)),
     _ test: @escaping @Sendable (GatewayFixture) async throws -> Void
 ) async throws {
     var configuration = GatewayConfiguration()

@@ -9,7 +9,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite("Requests that wait", .timeLimit(.minutes(3))) struct QueueTests {
+@Suite("Requests that wait", .timeLimit(.minutes(10))) struct QueueTests {
     private static let answer: ScriptedReplica.Script = { _ in ReplicaStep.json(#"{"ok":true}"#) }
 
     @Test("A thousand clients wake a deployment once, and all are served in order")

@@ -6,7 +6,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite("Requests that are led to replicas", .timeLimit(.minutes(2))) struct RoutingTests {
+@Suite("Requests that are led to replicas", .timeLimit(.minutes(10))) struct RoutingTests {
     /// Answers with what it was asked.
     private static let echo: ScriptedReplica.Script = { request in
         let model = request.json["model"]?.text() ?? "null"

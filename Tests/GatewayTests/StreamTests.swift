@@ -8,7 +8,7 @@ import Testing
 
 @testable import Gateway
 
-@Suite("Streams", .timeLimit(.minutes(4))) struct StreamTests {
+@Suite("Streams", .timeLimit(.minutes(10))) struct StreamTests {
     private static let body =
         #"{"model":"chat:ad","prompt":"hello","n":2,"stream":true,"stream_options":{"include_usage":true}}"#
 

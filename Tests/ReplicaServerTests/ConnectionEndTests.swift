@@ -100,8 +100,9 @@ private func head(_ path: String, length: Int, _ fields: String = "") -> String 
     "POST \(path) HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: \(length)\r\n\(fields)\r\n"
 }
 
+/// A request has as long as a busy machine may take to come back to a test.
 private let timeouts = ConnectionTimeouts(
-    drainingRequest: .milliseconds(50), drainingWrite: .milliseconds(100))
+    request: .seconds(600), drainingRequest: .milliseconds(50), drainingWrite: .milliseconds(100))
 
 /// A server whose connections are told when it drains.
 private func withServer(
@@ -116,7 +117,7 @@ private func withServer(
     }
 }
 
-@Suite("Ends of connections", .timeLimit(.minutes(2))) struct ConnectionEndTests {
+@Suite("Ends of connections", .timeLimit(.minutes(10))) struct ConnectionEndTests {
     @Test("A client that reset its connection is gone, also for who looks only afterwards")
     func reset() async throws {
         let (seen, continuation) = AsyncStream.makeStream(of: Bool.self)

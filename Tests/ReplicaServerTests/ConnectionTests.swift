@@ -35,7 +35,7 @@ private func post(_ path: String, _ body: String) -> TestClient.Request {
         body: ByteBuffer(string: body))
 }
 
-@Suite("Connections", .timeLimit(.minutes(2))) struct ConnectionTests {
+@Suite("Connections", .timeLimit(.minutes(10))) struct ConnectionTests {
     @Test(
         "A client that hangs up ends its request, streamed or not",
         arguments: [

@@ -60,7 +60,7 @@ struct StreamCase: Sendable, CustomTestStringConvertible {
     }
 }
 
-@Suite("Answers that are carried on", .timeLimit(.minutes(5))) struct ResumeTests {
+@Suite("Answers that are carried on", .timeLimit(.minutes(10))) struct ResumeTests {
     private static let folder =
         URL(fileURLWithPath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
         .deletingLastPathComponent().path + "/Fixtures/models/llama"

@@ -9,7 +9,7 @@ import Testing
 
 @testable import ReplicaServer
 
-@Suite("A replica that loads its model", .timeLimit(.minutes(2))) struct StageTests {
+@Suite("A replica that loads its model", .timeLimit(.minutes(10))) struct StageTests {
     private struct NoModel: Error, Equatable {}
 
     @Test("While the model is loaded, health checks read how far it is and the rest is refused in its own form")
