@@ -50,6 +50,17 @@ let engine: [Target] = [
         ["CServingAdapters", "CServingKernels", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingTensors"]),
     .target(name: "CServingKernels", path: "Sources/Engine/CServingKernels", cSettings: kernelSettings),
     target("Engine", "ServingCPU", ["CServingKernels", "ServingTensors"]),
+    .target(name: "CCUDAHeaders", path: "Sources/Engine/CCUDAHeaders"),
+    .target(
+        name: "ServingCUDA",
+        dependencies: [
+            "CCUDAHeaders", "CServingKernels", "ServingTensors", .product(name: "Crypto", package: "swift-crypto"),
+        ],
+        path: "Sources/Engine/ServingCUDA",
+        resources: ["device.cuh", "rows.cu", "rope_kv.cu", "attend.cu", "lora.cu"].map {
+            .embedInCode("Kernels/" + $0)
+        },
+        swiftSettings: swiftSettings),
     target("Engine", "ServingEngine", ["ServingTensors"]),
     target(
         "Engine", "ServingRuntime",
@@ -140,6 +151,16 @@ let commandLine: [Target] = [
 ]
 
 let testing: [Target] = [
+    // A GPU that is not there, for tests of the CUDA backend.
+    .target(
+        name: "CUDASimulator", path: "Sources/Support/CUDASimulator", exclude: ["emulation"],
+        cxxSettings: [.headerSearchPath("."), .unsafeFlags(["-O2", "-std=c++20", "-Wall", "-Wextra", "-Werror"])]),
+    tests(
+        "ServingCUDATests",
+        [
+            "CCUDAHeaders", "ServingAdapters", "ServingCPU", "ServingCUDA", "ServingModelFiles", "ServingModels",
+            "ServingTensors",
+        ]),
     tests("ServingJSONTests", ["ServingJSON"]),
     tests("ServingModelFilesTests", ["ServingModelFiles", "ServingJSON", "ServingTensors"]),
     tests("ServingTokenizersTests", ["ServingTokenizers", "ServingJSON", "ServingTensors"]),
@@ -210,6 +231,7 @@ let package = Package(
     products: [
         .executable(name: "pbctl", targets: ["pbctl"]),
         .library(name: "ServingRuntime", targets: ["ServingRuntime"]),
+        .library(name: "CUDASimulator", type: .dynamic, targets: ["CUDASimulator"]),
     ],
     dependencies: [
         .package(url: "https://github.com/groue/GRDB.swift.git", from: "7.10.0"),

@@ -208,6 +208,9 @@ extension CPUBackend: Backend {
         sk_scale_and_cap(&context, rows.elements, scale, softCap ?? 0, rows.count)
     }
 
+    /// Nothing to wait for: operations are done when they return.
+    public func finish() {}
+
     /// Shows the rows; everything is done by then.
     public func withRows<Result>(
         of activation: CPUActivation, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result

@@ -97,7 +97,7 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
         }
         guard rowCount > 0 else {
             // Nothing to read, but the step must be over before its buffers are used again.
-            try backend.withRows(of: workspace.hidden) { _ in }
+            try backend.finish()
             return LogitRows(
                 scores: UnsafeMutableBufferPointer(start: nil, count: 0), vocabularyCount: limits.vocabularyCount)
         }

@@ -71,6 +71,8 @@ public protocol Backend: AnyObject {
     func gather(_ rows: [Int], of input: Activation, into output: Activation) throws
     /// `rows = scale * rows`, then `cap * tanh(rows / cap)` where a cap is given, in place: final logits.
     func scaleAndCap(_ rows: Activation, scale: Float, softCap: Float?) throws
+    /// Waits for the step.
+    func finish() throws
     /// Waits for the step and shows the rows to the host, (rows, width). They may be changed in place.
     func withRows<Result>(
         of activation: Activation, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result

@@ -1,0 +1,45 @@
+import ServingTensors
+
+/// What attention kernels are compiled for.
+struct AttentionShape: Hashable {
+    /// D.
+    let headDimension: Int
+    /// H / K.
+    let headsPerKVHead: Int
+    /// P.
+    let positionsPerBlock: Int
+    /// Whether keys and values are float32.
+    let isExact: Bool
+
+    /// The largest divisor of H / K up to 8: what one block's shared memory and registers hold.
+    var group: Int { (1...8).last { headsPerKVHead % $0 == 0 } ?? 1 }
+}
+
+/// The attention kernels of one shape.
+final class AttentionKernels {
+    let span, merge: Kernel
+    let shape: AttentionShape
+    /// Positions a span; as in the source.
+    static let spanLength = 512
+    private let modules: KernelModules
+
+    init(
+        _ device: CUDADevice, _ shape: AttentionShape, compiler: KernelCompiler, element: WeightElement
+    ) throws(CUDAError) {
+        self.shape = shape
+        let numbers = [
+            ("HEAD_DIM", shape.headDimension), ("GROUP", shape.group),
+            ("GROUPS", shape.headsPerKVHead / shape.group), ("PAGE", shape.positionsPerBlock),
+        ]
+        let macros =
+            numbers.map { (name: $0.0, value: "\($0.1)") }
+            + [
+                (name: "CACHE", value: shape.isExact ? "float" : "f16"),
+                (name: "ELEMENT", value: element.kernelType),
+            ]
+        modules = try KernelModules(
+            device, [KernelCompiler.Unit(source: .attention, macros: macros)], compiler: compiler)
+        span = try modules.kernel("attend_span", in: .attention)
+        merge = try modules.kernel("attend_merge", in: .attention)
+    }
+}

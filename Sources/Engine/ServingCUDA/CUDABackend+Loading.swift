@@ -1,0 +1,104 @@
+import CCUDAHeaders
+import CServingKernels
+public import ServingTensors
+
+/// Weights, tables and caches.
+extension CUDABackend {
+    /// Copies a weight to the device, decoded to the backend's element.
+    public func makeMatrix(_ weight: StoredTensor) throws -> CUDAMatrix {
+        guard weight.shape.count == 2, weight.rowCount > 0, weight.columnCount > 0, weight.rowCount <= 1 << 28,
+            weight.columnCount <= 1 << 28
+        else { throw CUDAError(.invalid, "\(weight.name): a weight of shape \(weight.shape) is no matrix") }
+        let matrix = CUDAMatrix(
+            rowCount: weight.rowCount, columnCount: weight.columnCount,
+            memory: try device.upload(weight, as: element))
+        didUpload?(weight)
+        return matrix
+    }
+
+    /// Decodes a vector to float32 and adds `offset`.
+    public func makeVector(_ vector: StoredTensor, offset: Float) throws -> CUDAVector {
+        try CUDAVector(device, vector.floats().map { $0 + offset }, purpose: vector.name)
+    }
+
+    /// Copies an embedding table, (V, E).
+    public func makeEmbeddingTable(_ table: StoredTensor) throws -> CUDAMatrix { try makeMatrix(table) }
+
+    /// Copies the frequencies.
+    public func makeRotary(_ rotary: RotaryEmbedding) throws -> CUDARotary {
+        guard rotary.headDimension > 0, 2 * rotary.inverseFrequencies.count <= rotary.headDimension else {
+            throw CUDAError(
+                .invalid,
+                "\(rotary.inverseFrequencies.count) rotation pairs do not fit a head of \(rotary.headDimension)")
+        }
+        return CUDARotary(
+            rotary, frequencies: try CUDAVector(device, rotary.inverseFrequencies, purpose: "rotation frequencies"))
+    }
+
+    /// Room for rows of float32 and of the weights' element.
+    public func makeActivation(rowCapacity: Int, width: Int) throws -> CUDAActivation {
+        guard rowCapacity >= 0, width > 0, rowCapacity <= 1 << 24, width <= 1 << 28 else {
+            throw CUDAError(.invalid, "bad size of activations (\(rowCapacity), \(width))")
+        }
+        return try CUDAActivation(device, rowCapacity: rowCapacity, width: width, element: element)
+    }
+
+    /// Makes a cache.
+    public func makeKVCache(_ layout: KVCacheLayout) throws -> CUDAKVCache { try CUDAKVCache(device, layout) }
+}
+
+extension CUDADevice {
+    /// Copies a tensor to memory of its own, decoded to an element.
+    func upload(_ tensor: StoredTensor, as element: WeightElement) throws(CUDAError) -> DeviceMemory {
+        let rowBytes = tensor.columnCount * element.byteCount
+        let memory = try DeviceMemory(
+            self, byteCount: tensor.rowCount * rowBytes, purpose: "weight \(tensor.name)")
+        if tensor.type.isSame(as: element) {
+            try memory.fill(from: tensor.bytes)
+            return memory
+        }
+        // Some megabytes at a time: decoded weights need not fit the host's memory.
+        let rowsAtOnce = max(1, (4 << 20) / max(1, tensor.columnCount * 4))
+        var floats = [Float](repeating: 0, count: min(rowsAtOnce, tensor.rowCount) * tensor.columnCount)
+        var encoded = [UInt8](repeating: 0, count: floats.count * element.byteCount)
+        for first in stride(from: 0, to: tensor.rowCount, by: rowsAtOnce) {
+            let count = min(rowsAtOnce, tensor.rowCount - first)
+            let source = tensor.bytes.baseAddress.map { $0 + first * tensor.bytesPerRow }
+            _ = sk_dequantize(
+                tensor.type.rawValue, source?.assumingMemoryBound(to: UInt8.self), &floats,
+                count * tensor.columnCount)
+            floats.withUnsafeBufferPointer { values in
+                encoded.withUnsafeMutableBytes { bytes in
+                    guard let target = bytes.baseAddress else { return }
+                    element.encode(UnsafeBufferPointer(rebasing: values[..<(count * tensor.columnCount)]), to: target)
+                }
+            }
+            try withBytes(of: encoded) { bytes throws(CUDAError) in
+                try memory.fill(
+                    from: UnsafeRawBufferPointer(rebasing: bytes[..<(count * rowBytes)]), at: first * rowBytes)
+            }
+        }
+        return memory
+    }
+}
+
+extension StoredTensor {
+    /// All elements as float32.
+    func floats() -> [Float] {
+        [Float](unsafeUninitializedCapacity: rowCount * columnCount) { target, count in
+            count = rowCount * columnCount
+            let known = sk_dequantize(
+                type.rawValue, bytes.baseAddress?.assumingMemoryBound(to: UInt8.self), target.baseAddress, count)
+            precondition(known, "every TensorType can be decoded")
+        }
+    }
+}
+
+extension TensorType {
+    fileprivate func isSame(as element: WeightElement) -> Bool {
+        switch (self, element) {
+        case (.bf16, .bf16), (.f16, .f16), (.f32, .f32): true
+        default: false
+        }
+    }
+}

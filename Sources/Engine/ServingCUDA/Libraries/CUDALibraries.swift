@@ -1,0 +1,96 @@
+import CCUDAHeaders
+
+/// NVIDIA's libraries, opened at run time: driver, cuBLAS, cuBLASLt and the kernel compiler, each as a table of
+/// functions. A build of pbctl needs none of them.
+public final class CUDALibraries: Sendable {
+    let driver: cuda_driver_table
+    let cublas: cublas_table
+    let cublasLt: cublaslt_table
+    let nvrtc: nvrtc_table
+    /// What the libraries' files and versions are, in the order in which they were opened.
+    public let files: [(name: String, path: String, version: String)]
+    /// The kernel compiler's version, such as 13.0.
+    let compilerVersion: String
+
+    /// Opens the libraries and starts the driver.
+    ///
+    /// - Throws: ``CUDAError`` naming the library that is missing or does not fit, and what to do.
+    public convenience init() throws(CUDAError) {
+        try self.init(search: LibrarySearch())
+    }
+
+    init(search: LibrarySearch) throws(CUDAError) {
+        let driverLibrary = try DynamicLibrary(
+            "NVIDIA's driver", candidates: search.candidates(["libcuda.so.1"]),
+            hint: "libcuda.so.1 comes with the driver, of version 525 or later")
+        driver = try driverLibrary.table(cuda_driver_table.self, symbols: cuda_driver_symbols())
+        let driverVersion = try Self.start(driver)
+        let cublasLtLibrary = try DynamicLibrary(
+            "cuBLASLt", candidates: search.candidates(["libcublasLt.so.13", "libcublasLt.so.12"]),
+            hint: Self.cublasHint)
+        cublasLt = try cublasLtLibrary.table(cublaslt_table.self, symbols: cublaslt_symbols())
+        let cublasLibrary = try DynamicLibrary(
+            "cuBLAS", candidates: search.candidates(["libcublas.so.13", "libcublas.so.12"]), hint: Self.cublasHint)
+        cublas = try cublasLibrary.table(cublas_table.self, symbols: cublas_symbols())
+        // The compiler opens its builtins by name and has no path of its own to find them by.
+        let builtins = ["libnvrtc-builtins.so.13.0", "libnvrtc-builtins.so.12.9", "libnvrtc-builtins.so.12.8"]
+        _ = try? DynamicLibrary(
+            "NVRTC's builtins", candidates: search.candidates(builtins), isGlobal: true, hint: "")
+        let compilerLibrary = try DynamicLibrary(
+            "NVRTC", candidates: search.candidates(["libnvrtc.so.13", "libnvrtc.so.12"]),
+            hint: "pip install nvidia-cuda-nvrtc, or apt install cuda-nvrtc-13-0")
+        nvrtc = try compilerLibrary.table(nvrtc_table.self, symbols: nvrtc_symbols())
+        var (major, minor) = (Int32(0), Int32(0))
+        guard nvrtc.version(&major, &minor) == NVRTC_OK else {
+            throw CUDAError(.libraryUnusable, "\(compilerLibrary.path) does not tell its version")
+        }
+        compilerVersion = "\(major).\(minor)"
+        guard Int(major) <= driverVersion / 1000 else {
+            throw CUDAError(
+                .libraryUnusable,
+                "the driver knows CUDA \(Self.text(driverVersion)) and \(compilerLibrary.path) is of CUDA "
+                    + "\(compilerVersion) (install a newer driver, or NVRTC and cuBLAS of CUDA \(driverVersion / 1000))"
+            )
+        }
+        var cublasVersion = Int32(0)
+        _ = cublas.get_version(nil, &cublasVersion)
+        files = [
+            ("driver", driverLibrary.path, Self.text(driverVersion)), ("cuBLASLt", cublasLtLibrary.path, ""),
+            ("cuBLAS", cublasLibrary.path, cublasVersion > 0 ? "\(cublasVersion)" : ""),
+            ("NVRTC", compilerLibrary.path, compilerVersion),
+        ]
+    }
+
+    private static let cublasHint = "pip install nvidia-cublas, or apt install libcublas-13-0"
+
+    /// Starts the driver; the CUDA version it knows, such as 13000.
+    private static func start(_ driver: cuda_driver_table) throws(CUDAError) -> Int {
+        let status = driver.`init`(0)
+        guard status == CUDA_OK else {
+            let reason = driver.message(status)
+            throw CUDAError(
+                status == CUDA_NO_DEVICE ? .noDevice : .libraryUnusable,
+                "NVIDIA's driver can't be started: \(reason) (does nvidia-smi work?)")
+        }
+        var version = Int32(0)
+        guard driver.driver_get_version(&version) == CUDA_OK, version >= 12000 else {
+            throw CUDAError(
+                .libraryUnusable,
+                "the driver knows CUDA \(text(Int(version))) and 12.0 is needed (install driver 525 or later)")
+        }
+        return Int(version)
+    }
+
+    private static func text(_ version: Int) -> String { "\(version / 1000).\(version % 1000 / 10)" }
+}
+
+extension cuda_driver_table {
+    /// What the driver says of one of its errors.
+    func message(_ status: Int32) -> String {
+        var (name, text) = (UnsafePointer<CChar>?.none, UnsafePointer<CChar>?.none)
+        _ = get_error_name(status, &name)
+        _ = get_error_string(status, &text)
+        let words = [name, text].compactMap { $0.map { String(cString: $0) } }
+        return words.isEmpty ? "error \(status)" : words.joined(separator: ", ")
+    }
+}

@@ -1,0 +1,41 @@
+/// The kernels that every model uses.
+final class StepKernels {
+    let embed, rmsNorm, gated, addScaled, addBias, gather, scaleAndCap, pack: Kernel
+    let rotate, storeF16, storeF32: Kernel
+    let shrink, expand, embedUpdate: Kernel
+    private let modules: [KernelModules]
+
+    init(_ device: CUDADevice, compiler: KernelCompiler, element: WeightElement) throws(CUDAError) {
+        let elementMacro = [(name: "ELEMENT", value: element.kernelType)]
+        let shared = try KernelModules(
+            device,
+            [
+                KernelCompiler.Unit(source: .rows, macros: elementMacro),
+                KernelCompiler.Unit(source: .adapters, macros: elementMacro),
+                KernelCompiler.Unit(source: .rotary, macros: [(name: "CACHE", value: "f16")]),
+            ], compiler: compiler)
+        let exact = try KernelModules(
+            device, [KernelCompiler.Unit(source: .rotary, macros: [(name: "CACHE", value: "float")])],
+            compiler: compiler)
+        embed = try shared.kernel("embed", in: .rows)
+        rmsNorm = try shared.kernel("rms_norm", in: .rows)
+        gated = try shared.kernel("gated", in: .rows)
+        addScaled = try shared.kernel("add_scaled", in: .rows)
+        addBias = try shared.kernel("add_bias", in: .rows)
+        gather = try shared.kernel("gather", in: .rows)
+        scaleAndCap = try shared.kernel("scale_and_cap", in: .rows)
+        pack = try shared.kernel("pack", in: .rows)
+        rotate = try shared.kernel("rotate", in: .rotary)
+        storeF16 = try shared.kernel("store_kv", in: .rotary)
+        storeF32 = try exact.kernel("store_kv", in: .rotary)
+        shrink = try shared.kernel("shrink", in: .adapters)
+        expand = try shared.kernel("expand", in: .adapters)
+        embedUpdate = try shared.kernel("embed_update", in: .adapters)
+        modules = [shared, exact]
+    }
+}
+
+extension WeightElement {
+    /// The type in the kernels' sources.
+    var kernelType: String { self == .f32 ? "float" : name }
+}
