@@ -65,7 +65,7 @@ let engine: [Target] = [
     target(
         "Engine", "ServingRuntime",
         [
-            "ServingAdapters", "ServingChatTemplates", "ServingCPU", "ServingEngine", "ServingJSON",
+            "ServingAdapters", "ServingChatTemplates", "ServingCPU", "ServingCUDA", "ServingEngine", "ServingJSON",
             "ServingModelFiles", "ServingModels", "ServingTensors", "ServingTokenizers",
         ]),
 ]
@@ -143,7 +143,8 @@ let commandLine: [Target] = [
             "HTTPServing",
             "LoadGenerator", "ModelHub",
             "ReplicaServer", "ServingAdapters", "ServingChatTemplates",
-            "ServingCPU", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels", "ServingRuntime",
+            "ServingCPU", "ServingCUDA", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels",
+            "ServingRuntime",
             "ServingTensors", "ServingTokenizers", "Terminal", .product(name: "Yams", package: "Yams"),
         ]),
     .executableTarget(

@@ -474,7 +474,7 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "p
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl server run" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" local' -l 'local' -d 'Run the model in this process.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" device' -l 'device' -d 'Device: cpu.' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" device' -l 'device' -d 'Device: cpu, or cuda or cuda:N for an NVIDIA GPU (experimental; \'pbctl doctor\' shows what it needs).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" threads' -l 'threads' -d 'Threads (default: the cores this process may use).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" context' -l 'context' -d 'Longest sequence, prompt and answer together (default: the model\'s, at most 8192).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl prompt" kv-memory' -l 'kv-memory' -d 'Memory for keys and values, for instance 512M or 4G (default: enough for the context, and for many sequences a quarter of the memory).' -rfka ''
@@ -516,7 +516,7 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "p
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl chat" -eq 1' -fka '(__pbctl_custom_completion ---completion chat -- positional@0 (count (__pbctl_tokens -pc)) (__pbctl_tokens -tC))'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" local' -l 'local' -d 'Run the model in this process.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" device' -l 'device' -d 'Device: cpu.' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" device' -l 'device' -d 'Device: cpu, or cuda or cuda:N for an NVIDIA GPU (experimental; \'pbctl doctor\' shows what it needs).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" threads' -l 'threads' -d 'Threads (default: the cores this process may use).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" context' -l 'context' -d 'Longest sequence, prompt and answer together (default: the model\'s, at most 8192).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl chat" kv-memory' -l 'kv-memory' -d 'Memory for keys and values, for instance 512M or 4G (default: enough for the context, and for many sequences a quarter of the memory).' -rfka ''
@@ -624,7 +624,7 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl e
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl engine" -eq 1' -fa 'render-chat' -d 'Render conversations with a chat template.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine serve" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine serve" local' -l 'local' -d 'Run the model in this process.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine serve" device' -l 'device' -d 'Device: cpu.' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine serve" device' -l 'device' -d 'Device: cpu, or cuda or cuda:N for an NVIDIA GPU (experimental; \'pbctl doctor\' shows what it needs).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine serve" threads' -l 'threads' -d 'Threads (default: the cores this process may use).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine serve" context' -l 'context' -d 'Longest sequence, prompt and answer together (default: the model\'s, at most 8192).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine serve" kv-memory' -l 'kv-memory' -d 'Memory for keys and values, for instance 512M or 4G (default: enough for the context, and for many sequences a quarter of the memory).' -rfka ''
@@ -651,7 +651,7 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "p
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine serve" h help' -s 'h' -l 'help' -d 'Show help information.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" local' -l 'local' -d 'Run the model in this process.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" device' -l 'device' -d 'Device: cpu.' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" device' -l 'device' -d 'Device: cpu, or cuda or cuda:N for an NVIDIA GPU (experimental; \'pbctl doctor\' shows what it needs).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" threads' -l 'threads' -d 'Threads (default: the cores this process may use).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" context' -l 'context' -d 'Longest sequence, prompt and answer together (default: the model\'s, at most 8192).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl engine logprobs" kv-memory' -l 'kv-memory' -d 'Memory for keys and values, for instance 512M or 4G (default: enough for the context, and for many sequences a quarter of the memory).' -rfka ''
@@ -674,7 +674,7 @@ complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl b
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_positional "pbctl bench" -eq 1' -fa 'serve' -d 'Measure a server under load, with many adapters or none.'
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" m model' -l 'model' -s 'm' -d 'A GGUF file, a Hugging Face folder, or the name of a pulled model (default: PBCTL_MODEL, else the only pulled model).' -rF
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" local' -l 'local' -d 'Run the model in this process.'
-complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" device' -l 'device' -d 'Device: cpu.' -rfka ''
+complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" device' -l 'device' -d 'Device: cpu, or cuda or cuda:N for an NVIDIA GPU (experimental; \'pbctl doctor\' shows what it needs).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" threads' -l 'threads' -d 'Threads (default: the cores this process may use).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" context' -l 'context' -d 'Longest sequence, prompt and answer together (default: the model\'s, at most 8192).' -rfka ''
 complete -c 'pbctl' -n '__pbctl_should_offer_completions_for_flags_or_options "pbctl bench engine" kv-memory' -l 'kv-memory' -d 'Memory for keys and values, for instance 512M or 4G (default: enough for the context, and for many sequences a quarter of the memory).' -rfka ''

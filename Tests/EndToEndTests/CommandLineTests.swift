@@ -28,7 +28,7 @@ struct CommandLineTests {
         (["bench", "serve", "--url", "http://127.0.0.1", "--prompt-tokens", "uniform:9,1"], "uniform:LOW,HIGH"),
         (["bench", "serve", "--url", "http://127.0.0.1", "--popularity", "skewed"], "zipf:EXPONENT"),
         (["bench", "serve", "--url", "http://127.0.0.1", "--header", "x"], "NAME: VALUE"),
-        (["completions", "tcsh"], "tcsh"), (["prompt", "--device", "cuda", "hi"], "cpu"),
+        (["completions", "tcsh"], "tcsh"), (["prompt", "--device", "gpu", "hi"], "cpu"),
     ])
     func mistakesAreOneLineWithAHint(arguments: [String], hint: String) throws {
         let run = try ProgramRun(arguments)

@@ -69,9 +69,9 @@ struct TinyModel: ReplicaModel {
         let files = try ModelFileSet(source: .detect(path: folder), path: folder, contextLength: contextLength)
         var options = LocalModel.Options(contextLength: contextLength, threadCount: 1)
         options.sequenceCount = 8
-        let runner = try LocalModel.makeRunner(files.description, options)
+        let loaded = try LoadedRunner.load(files.description, options)
         engine = ServingEngine(
-            runner: runner, configuration: EngineConfiguration(usesPrefixCache: false), makeSeed: { 5 },
+            runner: loaded.runner, configuration: EngineConfiguration(usesPrefixCache: false), makeSeed: { 5 },
             makeDecoder: { _ in Decoder() })
     }
 

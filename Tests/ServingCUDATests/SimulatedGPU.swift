@@ -38,6 +38,9 @@ enum SimulatedGPU {
         return places.map { $0 + "/" + name }.first { FileManager.default.fileExists(atPath: $0) } ?? name
     }()
 
+    /// Where NVIDIA's own kernel compiler lies, if somewhere.
+    static let compilerFolder = ProcessInfo.processInfo.environment["PBCTL_NVRTC_PATH"]
+
     static func libraries(in folder: String) throws -> CUDALibraries {
         try CUDALibraries(search: LibrarySearch(folders: [folder]))
     }

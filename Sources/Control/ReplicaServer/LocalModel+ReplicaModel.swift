@@ -22,8 +22,8 @@ package struct LocalReplicaModel: ReplicaModel {
         texts = model.codec.map { TokenizerTexts(tokenizer: $0.tokenizer) }
     }
 
-    /// The one that this build has.
-    package var deviceType: String { "cpu" }
+    /// `cpu` or `cuda`.
+    package var deviceType: String { model.deviceKind }
     /// Computes in float32 or with float16 keys and values; LoRAX's clients expect a name of PyTorch's.
     package var elementTypeName: String { "torch.float32" }
     /// Sizes of the model.

@@ -27,6 +27,13 @@ final class AttentionKernels {
         _ device: CUDADevice, _ shape: AttentionShape, compiler: KernelCompiler, element: WeightElement
     ) throws(CUDAError) {
         self.shape = shape
+        modules = try KernelModules(
+            device, [Self.unit(shape, element: element)], compiler: compiler)
+        span = try modules.kernel("attend_span", in: .attention)
+        merge = try modules.kernel("attend_merge", in: .attention)
+    }
+
+    static func unit(_ shape: AttentionShape, element: WeightElement) -> KernelCompiler.Unit {
         let numbers = [
             ("HEAD_DIM", shape.headDimension), ("GROUP", shape.group),
             ("GROUPS", shape.headsPerKVHead / shape.group), ("PAGE", shape.positionsPerBlock),
@@ -37,9 +44,6 @@ final class AttentionKernels {
                 (name: "CACHE", value: shape.isExact ? "float" : "f16"),
                 (name: "ELEMENT", value: element.kernelType),
             ]
-        modules = try KernelModules(
-            device, [KernelCompiler.Unit(source: .attention, macros: macros)], compiler: compiler)
-        span = try modules.kernel("attend_span", in: .attention)
-        merge = try modules.kernel("attend_merge", in: .attention)
+        return KernelCompiler.Unit(source: .attention, macros: macros)
     }
 }

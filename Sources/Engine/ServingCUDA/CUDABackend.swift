@@ -39,8 +39,8 @@ public final class CUDABackend {
         step = StepInputs(device)
     }
 
-    /// What computes, for instance `cuda:0, NVIDIA H100, bf16`.
-    public var description: String { "cuda:\(device.ordinal), \(device.name), \(element.name)" }
+    /// What computes, for instance `NVIDIA H100, bf16`.
+    public var description: String { "\(device.name), \(element.name)" }
 
     /// The attention kernels of a shape, compiled when first asked for.
     func attention(_ shape: AttentionShape) throws(CUDAError) -> AttentionKernels {

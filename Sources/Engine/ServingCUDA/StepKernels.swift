@@ -6,17 +6,10 @@ final class StepKernels {
     private let modules: [KernelModules]
 
     init(_ device: CUDADevice, compiler: KernelCompiler, element: WeightElement) throws(CUDAError) {
-        let elementMacro = [(name: "ELEMENT", value: element.kernelType)]
-        let shared = try KernelModules(
-            device,
-            [
-                KernelCompiler.Unit(source: .rows, macros: elementMacro),
-                KernelCompiler.Unit(source: .adapters, macros: elementMacro),
-                KernelCompiler.Unit(source: .rotary, macros: [(name: "CACHE", value: "f16")]),
-            ], compiler: compiler)
-        let exact = try KernelModules(
-            device, [KernelCompiler.Unit(source: .rotary, macros: [(name: "CACHE", value: "float")])],
-            compiler: compiler)
+        // The last one is another form of one before it, and so in a set of its own.
+        let units = Self.units(element)
+        let shared = try KernelModules(device, Array(units.dropLast()), compiler: compiler)
+        let exact = try KernelModules(device, Array(units.suffix(1)), compiler: compiler)
         embed = try shared.kernel("embed", in: .rows)
         rmsNorm = try shared.kernel("rms_norm", in: .rows)
         gated = try shared.kernel("gated", in: .rows)
@@ -32,6 +25,16 @@ final class StepKernels {
         expand = try shared.kernel("expand", in: .adapters)
         embedUpdate = try shared.kernel("embed_update", in: .adapters)
         modules = [shared, exact]
+    }
+
+    static func units(_ element: WeightElement) -> [KernelCompiler.Unit] {
+        let elementMacro = [(name: "ELEMENT", value: element.kernelType)]
+        return [
+            KernelCompiler.Unit(source: .rows, macros: elementMacro),
+            KernelCompiler.Unit(source: .adapters, macros: elementMacro),
+            KernelCompiler.Unit(source: .rotary, macros: [(name: "CACHE", value: "f16")]),
+            KernelCompiler.Unit(source: .rotary, macros: [(name: "CACHE", value: "float")]),
+        ]
     }
 }
 

@@ -1,6 +1,5 @@
 import Glibc
 import ServingAdapters
-import ServingCPU
 public import ServingEngine
 import ServingModelFiles
 public import ServingModels
@@ -16,6 +15,10 @@ public final class LocalModel: Sendable {
     public struct Options: Sendable {
         /// Longest sequence in tokens; nil takes the model's, at most ``defaultContextLimit``.
         public var contextLength: Int?
+        /// Which device computes.
+        public var device = DeviceChoice.cpu
+        /// Folder of compiled kernels; nil for none.
+        public var kernelCachePath: String?
         /// Threads; nil takes the cores this process may use.
         public var threadCount: Int?
         /// Whether to compute in float32 throughout.
@@ -69,7 +72,9 @@ public final class LocalModel: Sendable {
     public let adapters: AdapterLibrary
     /// Tokens that end an answer.
     public let endOfGenerationTokenIDs: Set<TokenID>
-    /// The device and how it computes, for instance `cpu (avx2, 2 threads)`.
+    /// `cpu` or `cuda`.
+    public let deviceKind: String
+    /// How the device computes, for instance `avx2, 2 threads`.
     public let deviceDescription: String
     /// Threads that compute.
     public let threadCount: Int
@@ -94,49 +99,21 @@ public final class LocalModel: Sendable {
                 "\(bytes) bytes hold no adapter of this model: one of rank 8 for queries and values takes \(least) "
                     + "(raise --adapter-memory)")
         }
-        let runner = try Self.makeRunner(description, options)
-        deviceDescription = runner.backend.description
-        threadCount = runner.backend.threadCount
-        adapters = AdapterLibrary(
-            model: description, uploader: runner.backend.makeUploader(), options: options.adapters)
+        let loaded = try LoadedRunner.load(description, options)
+        deviceKind = options.device.kind
+        deviceDescription = loaded.description
+        threadCount = loaded.threadCount
+        adapters = AdapterLibrary(model: description, uploader: loaded.uploader, options: options.adapters)
         let tokenizer = codec?.tokenizer
         endOfGenerationTokenIDs = files.endTokenIDs.union(tokenizer?.endOfGenerationTokenIDs ?? [])
         // Seeds that are chosen here are told to users in JSON, whose readers often know doubles alone.
         engine = ServingEngine(
-            runner: runner, configuration: options.engine, makeSeed: { UInt64.random(in: 0..<1 << 53) },
+            runner: loaded.runner, configuration: options.engine, makeSeed: { UInt64.random(in: 0..<1 << 53) },
             makeDecoder: { request in
                 guard let tokenizer else { return SilentDecoder() }
                 return StreamingDetokenizer(tokenizer, skippingSpecialTokens: request.skipsSpecialTokens)
             })
         loadDuration = clock.now - start
-    }
-
-    /// A runner on the CPU, sized by the options.
-    static func makeRunner(
-        _ description: ModelDescription, _ options: Options
-    ) throws -> sending DecoderRunner<CPUBackend> {
-        let config = description.config
-        let backend = try CPUBackend(threadCount: options.threadCount ?? 0, float32: options.float32)
-        // A packed weight's pages of the file would count twice in what the process holds.
-        backend.didRepack = { tensor in (tensor.owner as? MappedFile)?.adviseNotNeeded(tensor.bytes) }
-        var runnerOptions = DecoderRunner<CPUBackend>.Options(
-            keyValueBytes: 0, keyValueElement: options.float32 ? .f32 : .f16,
-            maxBatchedTokens: options.maxBatchedTokens)
-        let blockBytes = DecoderRunner<CPUBackend>.bytesPerBlock(config, runnerOptions)
-        let positions = runnerOptions.positionsPerBlock
-        let oneContext = (config.contextLength + positions - 1) / positions * blockBytes
-        let wanted = oneContext.multipliedReportingOverflow(by: options.sequenceCount)
-        let limit = max(oneContext, PhysicalMemory.bytes / 4)
-        runnerOptions.keyValueBytes = options.keyValueBytes ?? min(wanted.overflow ? limit : wanted.partialValue, limit)
-        guard runnerOptions.keyValueBytes <= PhysicalMemory.bytes else {
-            throw RuntimeError(
-                .outOfMemory,
-                "keys and values for \(config.contextLength) tokens take \(runnerOptions.keyValueBytes >> 20) MiB and there "
-                    + "are \(PhysicalMemory.bytes >> 20) MiB of memory (lower --context or --kv-memory)")
-        }
-        let model = try DecoderModel(
-            config: config, weights: description.weights, backend: backend, progress: options.progress)
-        return try DecoderRunner(model: model, backend: backend, options: runnerOptions)
     }
 
     private static func name(of path: String) -> String {

@@ -10,6 +10,8 @@ public struct RuntimeError: Error, Equatable, CustomStringConvertible {
         case chatTemplate
         /// The model failed to compute.
         case failed
+        /// The device that was asked for is not there or can't be used.
+        case deviceUnusable
         /// Memory does not suffice.
         case outOfMemory
     }

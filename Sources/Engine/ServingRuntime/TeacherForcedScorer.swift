@@ -1,6 +1,5 @@
 import Glibc
 public import ServingAdapters
-import ServingCPU
 import ServingModelFiles
 import ServingModels
 public import ServingTensors
@@ -20,7 +19,8 @@ public final class TeacherForcedScorer {
 
     /// V.
     public let vocabularyCount: Int
-    private let runner: DecoderRunner<CPUBackend>
+    private let loaded: LoadedRunner
+    private var runner: any ModelRunner { loaded.runner }
     private let description: ModelDescription
     private var adapter: (any ResidentAdapter)?
 
@@ -31,8 +31,8 @@ public final class TeacherForcedScorer {
         options.contextLength = max(tokenCount, options.contextLength ?? 1)
         let files = try ModelFileSet(source: source, path: path, contextLength: options.contextLength)
         description = try files.description.merging(adapterAt: options.mergedAdapterPath)
-        runner = try LocalModel.makeRunner(description, options)
-        vocabularyCount = runner.limits.vocabularyCount
+        loaded = try LoadedRunner.load(description, options)
+        vocabularyCount = loaded.runner.limits.vocabularyCount
     }
 
     /// Scores what follows with an adapter, or with several made one; without folders, with the model alone.
@@ -54,7 +54,7 @@ public final class TeacherForcedScorer {
         }
         try first.checkServable()
         do {
-            adapter = try runner.backend.makeUploader().upload(AdapterParts(first, of: description.weights))
+            adapter = try loaded.uploader.upload(AdapterParts(first, of: description.weights))
         } catch {
             throw AdapterError(.invalidAdapter, "\(error)")
         }

@@ -48,7 +48,10 @@ struct ModelOptions: ParsableArguments {
 
 /// How much of the machine an engine may use.
 struct EngineOptions: ParsableArguments {
-    @Option(help: ArgumentHelp("Device: cpu.", valueName: "device"))
+    @Option(
+        help: ArgumentHelp(
+            "Device: cpu, or cuda or cuda:N for an NVIDIA GPU (experimental; 'pbctl doctor' shows what it needs).",
+            valueName: "device"))
     var device = "cpu"
 
     @Option(help: ArgumentHelp("Threads (default: the cores this process may use).", valueName: "count"))
@@ -79,8 +82,8 @@ struct EngineOptions: ParsableArguments {
     var float32 = false
 
     func validate() throws {
-        guard device == "cpu" else {
-            throw ValidationError("--device \(device): this build runs on cpu")
+        guard DeviceChoice(device) != nil else {
+            throw ValidationError("--device \(device): expected cpu, cuda or cuda:N, the number of a GPU")
         }
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads \(threads): expected 1 to 1024")
@@ -94,6 +97,8 @@ struct EngineOptions: ParsableArguments {
     func localModelOptions() throws -> LocalModel.Options {
         var options = LocalModel.Options(
             contextLength: context, threadCount: threads, float32: float32, keyValueBytes: kvMemory?.bytes)
+        options.device = DeviceChoice(device) ?? .cpu
+        options.kernelCachePath = try PbctlDirectories().cache + "/kernels"
         if let maxBatchedTokens { options.maxBatchedTokens = maxBatchedTokens }
         options.engine.usesPrefixCache = !noPrefixCache
         return options

@@ -2,6 +2,7 @@ import ArgumentParser
 import Glibc
 import ModelHub
 import ServingCPU
+import ServingCUDA
 import ServingJSON
 import Terminal
 
@@ -52,6 +53,7 @@ struct DoctorCommand: AsyncParsableCommand {
                 "libcurl", ["libcurl.so.4", "libcurl-gnutls.so.4"], "models can't be pulled; install libcurl4"))
         findings.append(
             library("readline", ["libreadline.so.8"], "chat has no line editing; install libreadline8"))
+        findings += cuda()
         findings += directories()
         return findings
     }
@@ -63,6 +65,28 @@ struct DoctorCommand: AsyncParsableCommand {
             return Finding(.ok, subject, name)
         }
         return Finding(.optional, subject, "not found", hint)
+    }
+
+    /// CUDA's libraries and the devices that they show; all optional.
+    private static func cuda() -> [Finding] {
+        do throws(CUDAError) {
+            let libraries = try CUDALibraries()
+            var findings = libraries.files.map { file in
+                Finding(.ok, file.name, file.path + (file.version.isEmpty ? "" : ", version \(file.version)"))
+            }
+            for ordinal in 0..<(try libraries.deviceCount()) {
+                let device = try CUDADevice(libraries, ordinal: ordinal)
+                let (major, minor) = (device.capability / 10, device.capability % 10)
+                findings.append(
+                    Finding(
+                        .ok, "cuda:\(ordinal)",
+                        "\(device.name), \(ByteCount.text(Int64(device.memoryBytes))), compute capability "
+                            + "\(major).\(minor), \(device.multiprocessorCount) multiprocessors"))
+            }
+            return findings
+        } catch {
+            return [Finding(.optional, "cuda", error.description, "models run on the cpu; docs/cuda.md tells more")]
+        }
     }
 
     private static func directories() -> [Finding] {

@@ -1,8 +1,8 @@
 import Crypto
 import Glibc
 
-/// Compiled kernels on disk. An entry holds the digest of what it is named for and of its own bytes, so that a file that
-/// was cut short or changed is compiled anew.
+/// Compiled kernels on disk. An entry holds the digest of what it is named for and of its own bytes, so that a file
+/// that was cut short or changed is compiled anew.
 struct KernelCache: Sendable {
     /// The folder; made when something is stored.
     let folder: String

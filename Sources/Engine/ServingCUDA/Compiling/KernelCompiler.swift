@@ -63,21 +63,27 @@ struct KernelCompiler: Sendable {
     private func image(of unit: Unit) throws(CUDAError) -> (KernelCache.Key, [UInt8], Bool) {
         let key = key(of: unit)
         if let image = cache?.load(key) { return (key, image, true) }
-        let image = try compile(unit)
+        let image = try compile(unit).image
         cache?.store(image, for: key)
         return (key, image, false)
     }
 
-    /// Compiles a unit whatever is in the cache.
-    func compile(_ unit: Unit) throws(CUDAError) -> [UInt8] {
+    /// Compiles a unit whatever is in the cache; the image, and what the compiler says of it.
+    func compile(_ unit: Unit, extraOptions: [String] = []) throws(CUDAError) -> (image: [UInt8], log: String) {
+        try compile(unit.source.text, fileName: unit.source.rawValue + ".cu", options: options(unit) + extraOptions)
+    }
+
+    /// Compiles a source that may include `device.cuh`.
+    func compile(
+        _ source: String, fileName: String, options: [String]
+    ) throws(CUDAError) -> (image: [UInt8], log: String) {
         let nvrtc = libraries.nvrtc
-        let fileName = unit.source.rawValue + ".cu"
         var program: nvrtc_program_ref?
         let status = KernelSource.header.withCString { header in
             "device.cuh".withCString { headerName in
                 withUnsafePointer(to: header) { headers in
                     withUnsafePointer(to: headerName) { names in
-                        nvrtc.create(&program, unit.source.text, fileName, 1, headers, names)
+                        nvrtc.create(&program, source, fileName, 1, headers, names)
                     }
                 }
             }
@@ -89,15 +95,15 @@ struct KernelCompiler: Sendable {
             var program = Optional(program)
             _ = nvrtc.destroy(&program)
         }
-        let strings = options(unit).map { Array($0.utf8CString) }
+        let strings = options.map { Array($0.utf8CString) }
         let compiled = withPointers(to: strings) { nvrtc.compile(program, Int32(strings.count), $0) }
         guard compiled == NVRTC_OK else {
             throw CUDAError(
                 .compilationFailed,
-                "\(fileName) can't be compiled for \(architecture) (\(unit.macroOptions.joined(separator: " "))): "
+                "\(fileName) can't be compiled for \(architecture) (\(options.joined(separator: " "))): "
                     + "NVRTC error \(compiled)\n\(log(of: program))")
         }
-        return try code(of: program)
+        return (try code(of: program), log(of: program))
     }
 
     /// Machine code for an `sm_` architecture; PTX for a `compute_` one.

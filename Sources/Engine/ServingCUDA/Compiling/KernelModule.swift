@@ -15,7 +15,7 @@ final class KernelModules {
                 try add(unit, entry.image)
             } catch  where entry.isCached {
                 compiler.cache?.remove(entry.key)
-                let image = try compiler.compile(unit)
+                let image = try compiler.compile(unit).image
                 compiler.cache?.store(image, for: entry.key)
                 try add(unit, image)
             }

@@ -33,8 +33,8 @@ public final class CUDADevice: @unchecked Sendable {
 
     /// Takes the device into use.
     ///
-    /// - Throws: ``CUDAError``: `.noDevice` where the driver has no device of this number, `.libraryUnusable` where it is
-    ///   too old for the kernels.
+    /// - Throws: ``CUDAError``: `.noDevice` where the driver has no device of this number, or one too old for the
+    ///   kernels.
     public init(_ libraries: CUDALibraries, ordinal: Int) throws(CUDAError) {
         self.libraries = libraries
         self.ordinal = ordinal
@@ -110,7 +110,7 @@ public final class CUDADevice: @unchecked Sendable {
     }
 
     /// Bytes that are free now.
-    func freeBytes() throws(CUDAError) -> Int {
+    public func freeBytes() throws(CUDAError) -> Int {
         try activate()
         var (free, total) = (0, 0)
         try libraries.driver.check(libraries.driver.memory_get_info(&free, &total), "asking for free memory")

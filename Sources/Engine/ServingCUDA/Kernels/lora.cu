@@ -62,7 +62,8 @@ extern "C" __global__ void expand(
 }
 PBCTL_EXPORT(expand)
 
-// out[t] += scale * scaling * B A[:, token], (T, width); A is (rank, vocabulary). A block a row; updates[t] may be null.
+// out[t] += scale * scaling * B A[:, token], (T, width); A is (rank, vocabulary). A block a row; updates[t] may be
+// null.
 extern "C" __global__ void embed_update(
     const Update *const *updates, const int *tokens, int vocabulary, float scale, float *out, int width) {
     long long row = blockIdx.x;

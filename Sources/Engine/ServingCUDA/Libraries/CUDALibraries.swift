@@ -61,6 +61,13 @@ public final class CUDALibraries: Sendable {
         ]
     }
 
+    /// How many devices the driver shows.
+    public func deviceCount() throws(CUDAError) -> Int {
+        var count = Int32(0)
+        try driver.check(driver.device_get_count(&count), "counting devices")
+        return Int(count)
+    }
+
     private static let cublasHint = "pip install nvidia-cublas, or apt install libcublas-13-0"
 
     /// Starts the driver; the CUDA version it knows, such as 13000.

@@ -1,0 +1,112 @@
+import ServingAdapters
+import ServingCPU
+import ServingCUDA
+import ServingModelFiles
+public import ServingModels
+public import ServingTensors
+
+/// A model on the device that was chosen, ready to be stepped.
+public struct LoadedRunner {
+    /// The forward pass.
+    public let runner: any ModelRunner
+    /// Brings adapters to the device.
+    public let uploader: any AdapterUploading
+    /// How the device computes, for instance `avx2, 2 threads`.
+    public let description: String
+    /// Threads of this process that compute.
+    public let threadCount: Int
+
+    /// Loads weights onto the device of the options and makes room for keys and values.
+    ///
+    /// - Throws: `RuntimeError` where memory does not suffice or the device can't be used.
+    public static func load(
+        _ description: ModelDescription, _ options: LocalModel.Options
+    ) throws -> sending LoadedRunner {
+        switch options.device {
+        case .cpu: return try onCPU(description, options)
+        case .cuda(let ordinal):
+            do {
+                return try onGPU(ordinal, description, options)
+            } catch let error as CUDAError {
+                throw RuntimeError(error.code == .outOfMemory ? .outOfMemory : .deviceUnusable, error.description)
+            }
+        }
+    }
+
+    private static func onCPU(
+        _ description: ModelDescription, _ options: LocalModel.Options
+    ) throws -> sending LoadedRunner {
+        let backend = try CPUBackend(threadCount: options.threadCount ?? 0, float32: options.float32)
+        // A packed weight's pages of the file would count twice in what the process holds.
+        backend.didRepack = { tensor in (tensor.owner as? MappedFile)?.adviseNotNeeded(tensor.bytes) }
+        let budget = KeyValueBudget(description.config, options, memoryBytes: PhysicalMemory.bytes)
+        let keyValueBytes = try budget.bytes(share: 4)
+        let model = try DecoderModel(
+            config: description.config, weights: description.weights, backend: backend, progress: options.progress)
+        let runner = try DecoderRunner(
+            model: model, backend: backend, options: runnerOptions(options, keyValueBytes: keyValueBytes))
+        return LoadedRunner(
+            runner: runner, uploader: backend.makeUploader(), description: backend.description,
+            threadCount: backend.threadCount)
+    }
+
+    private static func onGPU(
+        _ ordinal: Int, _ description: ModelDescription, _ options: LocalModel.Options
+    ) throws -> sending LoadedRunner {
+        let device = try CUDADevice(CUDALibraries(), ordinal: ordinal)
+        let backend = try CUDABackend(
+            device, element: options.float32 ? .f32 : .bf16, cacheFolder: options.kernelCachePath)
+        backend.didUpload = { tensor in (tensor.owner as? MappedFile)?.adviseNotNeeded(tensor.bytes) }
+        let model = try DecoderModel(
+            config: description.config, weights: description.weights, backend: backend, progress: options.progress)
+        // What is left beside the weights; some of it is for activations and adapters.
+        let budget = KeyValueBudget(description.config, options, memoryBytes: try device.freeBytes())
+        let runner = try DecoderRunner(
+            model: model, backend: backend, options: runnerOptions(options, keyValueBytes: budget.bytes(share: 2)))
+        return LoadedRunner(
+            runner: runner, uploader: backend.makeUploader(), description: backend.description, threadCount: 1)
+    }
+
+    private static func runnerOptions<Device>(
+        _ options: LocalModel.Options, keyValueBytes: Int
+    ) -> DecoderRunner<Device>.Options {
+        DecoderRunner<Device>.Options(
+            keyValueBytes: keyValueBytes, keyValueElement: options.float32 ? .f32 : .f16,
+            maxBatchedTokens: options.maxBatchedTokens)
+    }
+}
+
+/// How much of a memory keys and values get.
+private struct KeyValueBudget {
+    let contextLength: Int
+    let oneContext: Int
+    let wanted: Int?
+    let sequenceCount: Int
+    let memoryBytes: Int
+
+    init(_ config: DecoderConfig, _ options: LocalModel.Options, memoryBytes: Int) {
+        let runnerOptions = DecoderRunner<CPUBackend>.Options(
+            keyValueBytes: 0, keyValueElement: options.float32 ? .f32 : .f16)
+        let blockBytes = DecoderRunner<CPUBackend>.bytesPerBlock(config, runnerOptions)
+        let positions = runnerOptions.positionsPerBlock
+        contextLength = config.contextLength
+        oneContext = (config.contextLength + positions - 1) / positions * blockBytes
+        wanted = options.keyValueBytes
+        sequenceCount = options.sequenceCount
+        self.memoryBytes = memoryBytes
+    }
+
+    /// What was asked for; without that, enough for the expected sequences within a part of the memory.
+    func bytes(share: Int) throws(RuntimeError) -> Int {
+        let all = oneContext.multipliedReportingOverflow(by: sequenceCount)
+        let limit = max(oneContext, memoryBytes / share)
+        let bytes = wanted ?? min(all.overflow ? limit : all.partialValue, limit)
+        guard bytes <= memoryBytes else {
+            throw RuntimeError(
+                .outOfMemory,
+                "keys and values for \(contextLength) tokens take \(bytes >> 20) MiB and there are "
+                    + "\(memoryBytes >> 20) MiB of memory (lower --context or --kv-memory)")
+        }
+        return bytes
+    }
+}
