@@ -9,6 +9,7 @@ import Testing
 enum CUDAFixtures {
     private static let repository = URL(filePath: #filePath).resolvingSymlinksInPath().deletingLastPathComponent()
         .deletingLastPathComponent().deletingLastPathComponent()
+    static let repositoryPath = repository.path
     private static let committed = repository.appending(path: "Tests/Fixtures").path
     /// More of both beside the repository, where they are.
     private static let shared = repository.deletingLastPathComponent().appending(path: "shared/fixtures").path

@@ -13,6 +13,20 @@ import Testing
         return KernelCompiler(libraries, capability: capability, cache: nil)
     }
 
+    @Test func declarationsHaveTheOfficialValues() throws {
+        let include = try #require(SimulatedGPU.compilerFolder) + "/../include"
+        let process = Process()
+        process.executableURL = URL(fileURLWithPath: "/usr/bin/env")
+        process.arguments = [
+            "gcc", "-fsyntax-only", "-Werror=implicit-function-declaration", "-I", include, "-I",
+            CUDAFixtures.repositoryPath + "/Sources/Engine/CCUDAHeaders/include",
+            CUDAFixtures.repositoryPath + "/Tests/Fixtures/cuda/abi.c",
+        ]
+        try process.run()
+        process.waitUntilExit()
+        #expect(process.terminationStatus == 0)
+    }
+
     /// Shapes of models that people run, and odd ones.
     private static let shapes = [
         AttentionShape(headDimension: 64, headsPerKVHead: 3, positionsPerBlock: 16, isExact: false),

@@ -9,7 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#ifdef __clang__
 #pragma clang assume_nonnull begin
+#else
+#define _Nullable
+#define _Nonnull
+#endif
 
 /// An address in a device's memory.
 typedef uint64_t cuda_address;
@@ -249,6 +254,8 @@ const char *_Nullable const *_Nonnull nvml_symbols(void);
 /// The file of a library that dlopen gave; a null pointer where the loader does not tell.
 const char *_Nullable cuda_library_path(void *handle);
 
+#ifdef __clang__
 #pragma clang assume_nonnull end
+#endif
 
 #endif
