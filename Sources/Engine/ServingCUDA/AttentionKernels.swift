@@ -11,8 +11,11 @@ struct AttentionShape: Hashable {
     /// Whether keys and values are float32.
     let isExact: Bool
 
-    /// The largest divisor of H / K up to 8: what one block's shared memory and registers hold.
-    var group: Int { (1...8).last { headsPerKVHead % $0 == 0 } ?? 1 }
+    /// The largest divisor of H / K that one block's shared memory and registers hold.
+    var group: Int {
+        let limit = headDimension > 128 ? 4 : 8
+        return (1...limit).last { headsPerKVHead % $0 == 0 } ?? 1
+    }
 }
 
 /// The attention kernels of one shape.
