@@ -43,6 +43,23 @@ import Testing
         }
     }
 
+    @Test("A replica that counts in nonsense has its answer passed on", arguments: ["nan", "1e300", "-inf", "x"])
+    func nonsense(count: String) async throws {
+        try await withGateway { fixture in
+            let replica = try await ScriptedReplica("r") { _ in
+                ReplicaStep.json(
+                    #"{"id":"x"}"#,
+                    headers: [
+                        ("x-queue-time", count), ("x-inference-time", "40"), ("x-prompt-tokens", count),
+                        ("x-generated-tokens", count),
+                    ])
+            }
+            try fixture.publish("chat", .ready, [replica])
+            #expect(try await fixture.post("/deployments/chat/generate", #"{"inputs":"x"}"#).status == 200)
+            await replica.stop()
+        }
+    }
+
     @Test(
         "All bases lead to the replica's routes, and the bare base to its compatible one",
         arguments: [

@@ -208,11 +208,11 @@ package struct GatewayRoutes: Sendable {
         let receivedAt = ContinuousClock.now
         let headers = answer.headers
         func number(_ name: String) -> Double? { headers.first(name: name).flatMap(Double.init) }
+        func count(_ name: String) -> Int { number(name).flatMap { Int(exactly: $0.rounded()) } ?? 0 }
         if let inference = number("x-inference-time") {
             job.record.time(
                 queue: .milliseconds(number("x-queue-time") ?? 0), inference: .milliseconds(inference),
-                promptTokenCount: Int(number("x-prompt-tokens") ?? 0),
-                generatedTokenCount: Int(number("x-generated-tokens") ?? 0))
+                promptTokenCount: count("x-prompt-tokens"), generatedTokenCount: count("x-generated-tokens"))
         }
         let response = Response(
             status: HTTPResponse.Status(code: answer.status),
