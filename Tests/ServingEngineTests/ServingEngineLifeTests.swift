@@ -1,3 +1,4 @@
+import Glibc
 import ServingEngine
 import ServingTensors
 import Synchronization
@@ -46,10 +47,16 @@ import Testing
     }
 
     @Test func cancelledWhileWaitingNeverStarts() async throws {
-        let hook = StepHook { engine, step, _ in if step == 2 { engine.cancel("b") } }
+        let isWaiting = Atomic(false)
+        let hook = StepHook { engine, step, _ in
+            guard step == 2 else { return }
+            while !isWaiting.load(ordering: .acquiring) { usleep(100) }
+            engine.cancel("b")
+        }
         let engine = engine(hook, EngineConfiguration(maxRunningSequences: 1))
         let first = try engine.submit(request("a", [1, 2], maxTokenCount: 6))
         let second = try engine.submit(request("b", [1, 2], maxTokenCount: 6))
+        isWaiting.store(true, ordering: .releasing)
         let output = await GenerationOutput(second)
         #expect(output.start == nil)
         #expect(output.samples[0].finish?.reason == .cancelled)
@@ -85,7 +92,7 @@ import Testing
 
     @Test func engineThatIsLetGoCancelsItsRequests() async throws {
         var engine: ServingEngine? = ServingEngine(
-            runner: HistoryRunner(contextLength: 4000, blockCount: 1000)
+            runner: HistoryRunner(contextLength: 4000, blockCount: 1000) { _ in usleep(10_000) }
         ) { _ in ToyDecoder() }
         let stream = try #require(try engine?.submit(request("a", [1], maxTokenCount: nil)))
         engine = nil
