@@ -31,6 +31,8 @@ enum {
 
 constexpr size_t alignment = 256;
 constexpr unsigned char canary = 0xc5;
+/// Addresses behind an allocation that belong to nothing.
+constexpr size_t guard_bytes = 4 << 20;
 
 int device_count() { return static_cast<int>(setting("PBCTL_SIMULATOR_DEVICES", 1)); }
 size_t memory_bytes() { return setting("PBCTL_SIMULATOR_MEMORY", 1 << 30); }
@@ -68,16 +70,16 @@ uint64_t map(size_t byte_count, bool is_pinned, const char *origin) {
     size_t rounded = (byte_count + alignment - 1) / alignment * alignment;
     size_t held = (rounded + page - 1) / page * page;
     void *mapping =
-        mmap(nullptr, held + page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+        mmap(nullptr, held + guard_bytes, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (mapping == MAP_FAILED) return 0;
     auto *bytes = static_cast<unsigned char *>(mapping);
-    mprotect(bytes + held, page, PROT_NONE);
+    mprotect(bytes, held, PROT_READ | PROT_WRITE);
     auto address = reinterpret_cast<uint64_t>(bytes + held - rounded);
     // Nothing may rely on what was never written: large memory is spoilt at its ends only, to stay unused.
     size_t spoilt = byte_count < (8u << 20) ? byte_count : (1u << 20);
     memset(reinterpret_cast<void *>(address), 0xff, spoilt);
     memset(reinterpret_cast<unsigned char *>(address) + byte_count, canary, rounded - byte_count);
-    machine().regions[address] = {byte_count, mapping, held + page, is_pinned, origin};
+    machine().regions[address] = {byte_count, mapping, held + guard_bytes, is_pinned, origin};
     return address;
 }
 
