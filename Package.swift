@@ -57,7 +57,7 @@ let engine: [Target] = [
             "CCUDAHeaders", "CServingKernels", "ServingTensors", .product(name: "Crypto", package: "swift-crypto"),
         ],
         path: "Sources/Engine/ServingCUDA",
-        resources: ["device.cuh", "rows.cu", "rope_kv.cu", "attend.cu", "lora.cu"].map {
+        resources: ["device.cuh", "rows.cu", "rope_kv.cu", "attend.cu", "lora.cu", "sample.cu"].map {
             .embedInCode("Kernels/" + $0)
         },
         swiftSettings: swiftSettings),
@@ -159,8 +159,8 @@ let testing: [Target] = [
     tests(
         "ServingCUDATests",
         [
-            "CCUDAHeaders", "ServingAdapters", "ServingCPU", "ServingCUDA", "ServingModelFiles", "ServingModels",
-            "ServingTensors",
+            "CCUDAHeaders", "ServingAdapters", "ServingCPU", "ServingCUDA", "ServingEngine", "ServingModelFiles",
+            "ServingModels", "ServingTensors",
         ]),
     tests("ServingJSONTests", ["ServingJSON"]),
     tests("ServingModelFilesTests", ["ServingModelFiles", "ServingJSON", "ServingTensors"]),

@@ -36,6 +36,9 @@ import Testing
         AttentionShape(headDimension: 256, headsPerKVHead: 2, positionsPerBlock: 16, isExact: false),
         AttentionShape(headDimension: 256, headsPerKVHead: 8, positionsPerBlock: 16, isExact: true),
         AttentionShape(headDimension: 80, headsPerKVHead: 1, positionsPerBlock: 16, isExact: false),
+        AttentionShape(headDimension: 96, headsPerKVHead: 1, positionsPerBlock: 16, isExact: false),
+        AttentionShape(headDimension: 112, headsPerKVHead: 8, positionsPerBlock: 16, isExact: false),
+        AttentionShape(headDimension: 24, headsPerKVHead: 2, positionsPerBlock: 16, isExact: false),
         AttentionShape(headDimension: 16, headsPerKVHead: 2, positionsPerBlock: 16, isExact: true),
     ]
 
@@ -51,7 +54,14 @@ import Testing
             let spills = log.matches(of: /([0-9]+) bytes spill/).compactMap { Int($0.output.1) }
             #expect(!spills.isEmpty && spills.allSatisfy { $0 == 0 }, "\(unit.macroOptions) \(log)")
             let registers = log.matches(of: /Used ([0-9]+) registers/).compactMap { Int($0.output.1) }
-            #expect(registers.allSatisfy { $0 <= 128 }, "\(unit.macroOptions) \(registers)")
+            // Attention on tensor cores holds its sums in registers: three blocks of 128 threads a multiprocessor, two
+            // for wide heads.
+            let limit = unit.isWide ? 255 : unit.macroOptions.contains("-DTENSOR_CORES=1") ? 168 : 128
+            #expect(registers.allSatisfy { $0 <= limit }, "\(unit.macroOptions) \(registers)")
         }
     }
+}
+
+extension KernelCompiler.Unit {
+    fileprivate var isWide: Bool { macroOptions.contains("-DHEAD_DIM=256") }
 }

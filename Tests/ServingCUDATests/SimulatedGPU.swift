@@ -67,8 +67,14 @@ enum SimulatedGPU {
 
     private static let shared = Result { try CUDADevice(libraries(in: folder()), ordinal: 0) }
 
-    static func backend(_ element: WeightElement) throws -> CUDABackend {
-        try CUDABackend(device(), element: element, cacheFolder: cache)
+    static func backend(
+        _ element: WeightElement, _ change: (inout CUDABackend.Options) -> Void = { _ in }
+    ) throws -> CUDABackend {
+        var options = CUDABackend.Options()
+        options.element = element
+        options.cacheFolder = cache
+        change(&options)
+        return try CUDABackend(device(), options)
     }
 }
 

@@ -213,7 +213,7 @@ extension CPUBackend: Backend {
 
     /// Shows the rows; everything is done by then.
     public func withRows<Result>(
-        of activation: CPUActivation, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
+        of activation: CPUActivation, wanted: [Int]?, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
     ) throws -> Result {
         try body(UnsafeMutableBufferPointer(start: activation.elements, count: activation.count))
     }

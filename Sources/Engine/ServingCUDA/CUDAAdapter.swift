@@ -12,8 +12,10 @@ public final class CUDAAdapter: ResidentAdapter, Sendable {
     /// One update, as the kernels have it, for each linear slot of the model.
     let updates: cuda_address
     let slotCount: Int
+    /// What is done to each linear slot.
+    let linears: [Linear]
     /// Linear slots with an update.
-    let changes: Set<Int>
+    let changes: SlotSet
     /// Weights in place of the model's own, by linear slot.
     let matrices: [Int: CUDAMatrix]
     /// Norm weights in place of the model's own, by norm slot.
@@ -22,8 +24,18 @@ public final class CUDAAdapter: ResidentAdapter, Sendable {
     let embeddingTable: DeviceMemory?
     /// The embeddings' low-rank update, as the kernels have it.
     let embeddingUpdate: DeviceMemory?
+    /// Whether it does nothing but what `linears` says.
+    let isLowRankOnly: Bool
     private let memory: DeviceMemory
     private let table: DeviceMemory
+
+    /// What is done to one linear layer, as the kernels have it.
+    struct Linear: Sendable {
+        let a, b: cuda_address
+        let gain, offset: cuda_address?
+        let scaling: Float
+        let rank: Int
+    }
 
     init(_ parts: AdapterParts, device: CUDADevice, element: WeightElement) throws {
         var image = UpdateImage(element: element)
@@ -60,7 +72,12 @@ public final class CUDAAdapter: ResidentAdapter, Sendable {
         self.norms = norms
         self.matrices = matrices
         slotCount = parts.linearSlotCount
-        changes = Set(updates.indices.filter { !updates[$0].isNone })
+        linears = updates.map { $0.linear(at: base) }
+        var changes = SlotSet()
+        for (slot, update) in updates.enumerated() where !update.isNone { changes.insert(slot) }
+        self.changes = changes
+        isLowRankOnly =
+            matrices.isEmpty && norms.isEmpty && embeddingTable == nil && embeddingUpdate == nil
         byteCount = Self.byteCount(of: parts, element: element)
     }
 
@@ -69,7 +86,11 @@ public final class CUDAAdapter: ResidentAdapter, Sendable {
         func elements(_ tensor: StoredTensor?) -> Int {
             tensor.map { $0.rowCount * $0.columnCount * element.byteCount } ?? 0
         }
-        func elements(_ update: LowRankUpdate?) -> Int { elements(update?.loraA) + elements(update?.loraB) }
+        func elements(_ update: LowRankUpdate?) -> Int {
+            [update?.loraA, update?.loraB].reduce(0) { bytes, factor in
+                bytes + (factor.map { $0.rowCount * UpdateImage.rowBytes($0.columnCount, element) } ?? 0)
+            }
+        }
         var bytes = parts.linearSlotCount * UpdateImage.Update.byteCount
         for part in parts.linears {
             bytes += elements(part.update.lowRank) + elements(part.update.weight) + 8 * part.weight.rowCount

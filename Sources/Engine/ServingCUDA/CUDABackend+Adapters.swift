@@ -9,14 +9,21 @@ extension CUDABackend {
     func upload<Element>(_ values: [Element]) throws(CUDAError) -> cuda_address {
         let bytes = values.count * MemoryLayout<Element>.stride
         let address = try reserve(max(bytes, 1 << 16), in: &pointerScratch, purpose: "pointers")
-        guard !values.isEmpty else { return address }
+        try upload(values, to: address)
+        return address
+    }
+
+    /// Copies small values to a place on the device, behind earlier work and before later.
+    func upload<Element>(_ values: [Element], to address: cuda_address) throws(CUDAError) {
+        guard !recordings.isRecording else {
+            throw CUDAError(.invalid, "values of the host can't be part of a recorded step")
+        }
         // Memory that is not pinned is read before the call returns.
         let driver = device.libraries.driver
         try withBytes(of: values) { source throws(CUDAError) in
             guard let start = source.baseAddress else { return }
             try driver.check(driver.copy_to_device(address, start, source.count, device.stream), "copying pointers")
         }
-        return address
     }
 
     /// For each row what its adapter has in place of the model's own, on the device; nil where no adapter has any.
@@ -37,34 +44,101 @@ extension CUDABackend {
         _ input: CUDAActivation, _ layers: [LinearLayer<CUDABackend>], slot: Int, _ outputs: [CUDAActivation]
     ) throws(CUDAError) {
         let spans = spans(of: input)
-        guard let first = outputs.first, !spans.isEmpty else { return }
-        var changes = false
+        guard !spans.isEmpty else { return }
+        var isChanged = false
         for span in spans {
-            guard slot + layers.count <= span.adapter.slotCount else {
+            let adapter = span.adapter
+            guard slot + layers.count <= adapter.slotCount else {
                 throw CUDAError(.invalid, "slot \(slot) of an adapter for another model")
             }
+            // A long span is done by products, others row by row below.
+            let isLong = span.rows.count >= StepInputs.longSpan && !options.isDeterministic
             for (index, layer) in layers.enumerated() {
-                changes = changes || span.adapter.changes.contains(slot + index)
-                guard let matrix = span.adapter.matrices[slot + index] else { continue }
-                try product(input, matrix, bias: layer.bias, rows: span.rows, into: outputs[index])
+                if let matrix = adapter.matrices[slot + index] {
+                    try product(input, matrix, outputCount: matrix.rowCount, rows: span.rows, into: outputs[index])
+                    if let bias = layer.bias {
+                        try adjust(outputs[index], rows: span.rows, offset: bias.memory.address)
+                    }
+                }
+                guard adapter.changes.contains(slot + index) else { continue }
+                if isLong {
+                    try adapt(input, span, adapter.linears[slot + index], outputs[index])
+                } else {
+                    isChanged = true
+                }
             }
         }
-        guard changes else { return }
-        guard layers.count <= 3 else { throw CUDAError(.invalid, "\(layers.count) layers with adapters at once") }
-        let updates =
-            input.isGathered
-            ? try pointers(spans, rowCount: input.rowCount) { $0.updates } : step.updates
+        if isChanged { try adaptRowByRow(input, spans, slot: slot, outputs) }
+    }
+
+    /// Adds `scaling B A x` to rows of one adapter, by two products, and does what else it does.
+    private func adapt(
+        _ input: CUDAActivation, _ span: StepInputs.Span, _ update: CUDAAdapter.Linear, _ output: CUDAActivation
+    ) throws(CUDAError) {
+        if update.rank > 0 {
+            let (rows, rank, rankStride) = (span.rows.count, update.rank, (update.rank + 7) / 8 * 8)
+            let shrunk = try reserve(rows * rank * 4, in: &shrunkScratch, purpose: "adapters")
+            try products.multiply(
+                update.a, input.packed + cuda_address(span.rows.lowerBound * input.stride * element.byteCount),
+                into: shrunk,
+                MatrixProducts.Shape(
+                    outputs: rank, inputs: input.width, rows: rows, weightStride: (input.width + 7) / 8 * 8,
+                    inputStride: input.stride, outputStride: rank), mayTry: false)
+            let packed = try reserve(
+                rows * rankStride * element.byteCount, in: &packedScratch, purpose: "adapters")
+            try kernels.pack.launch(
+                elementwise(rank, rowCount: rows), threads: Self.threadCount, .address(shrunk), .int(rank),
+                .float(update.scaling), .address(packed), .int(rankStride), .int(rank))
+            try products.multiply(
+                update.b, packed, into: output.rows + cuda_address(span.rows.lowerBound * output.stride * 4),
+                MatrixProducts.Shape(
+                    outputs: output.width, inputs: rank, rows: rows, weightStride: rankStride,
+                    inputStride: rankStride, outputStride: output.stride, adds: true), mayTry: false)
+        }
+        if update.gain != nil || update.offset != nil {
+            try adjust(output, rows: span.rows, gain: update.gain, offset: update.offset)
+        }
+    }
+
+    private func adaptRowByRow(
+        _ input: CUDAActivation, _ spans: [StepInputs.Span], slot: Int, _ outputs: [CUDAActivation]
+    ) throws(CUDAError) {
+        guard let first = outputs.first, outputs.count <= 3 else {
+            throw CUDAError(.invalid, "\(outputs.count) layers with adapters at once")
+        }
+        let updates: cuda_address?
+        if !input.isGathered {
+            updates = options.isDeterministic ? step.updates : step.shortUpdates
+        } else if step.gatheredAsTheyAre {
+            updates = step.updates
+        } else {
+            let short = spans.filter { $0.rows.count < StepInputs.longSpan || options.isDeterministic }
+            updates = try pointers(short, rowCount: input.rowCount) { $0.updates }
+        }
+        guard let updates else { return }
+        let sliceCount = (input.width + StepKernels.shrinkSlice - 1) / StepKernels.shrinkSlice
         let shrunk = try reserve(
-            input.rowCount * layers.count * CUDAAdapter.rankLimit * 4, in: &shrunkScratch, purpose: "adapters")
-        try kernels.shrink.launch(
-            .init(x: input.rowCount, y: layers.count), threads: 256, .address(input.rows.address), .int(input.width),
-            .address(updates), .int(slot), .address(shrunk))
-        func output(_ index: Int) -> CUDAActivation { index < outputs.count ? outputs[index] : first }
-        let widest = outputs.map(\.width).max() ?? 0
-        try kernels.expand.launch(
-            .init(x: (widest + 127) / 128, y: layers.count, z: input.rowCount), threads: 128, .address(shrunk),
-            .address(updates), .int(slot), .address(output(0).rows.address), .address(output(1).rows.address),
-            .address(output(2).rows.address), .int(output(0).width), .int(output(1).width), .int(output(2).width))
+            input.rowCount * outputs.count * sliceCount * CUDAAdapter.rankLimit * 4, in: &shrunkScratch,
+            purpose: "adapters")
+        // Of grids the last two directions have 65,535 blocks at most.
+        for start in stride(from: 0, to: input.rowCount, by: 65535) {
+            let count = min(65535, input.rowCount - start)
+            let updates = updates + cuda_address(start * 8)
+            try kernels.shrink.launch(
+                .init(x: sliceCount, y: outputs.count, z: count), threads: 128,
+                .address(input.packed + cuda_address(start * input.stride * element.byteCount)), .int(input.stride),
+                .int(input.width), .address(updates), .int(slot), .address(shrunk))
+            func output(_ index: Int) -> CUDAActivation { index < outputs.count ? outputs[index] : first }
+            let widest = outputs.map(\.width).max() ?? 0
+            var arguments: [KernelArgument] = [
+                .address(shrunk), .int(sliceCount), .address(updates), .int(slot),
+            ]
+            arguments += (0..<3).map { .address(output($0).rows + cuda_address(start * output($0).stride * 4)) }
+            arguments += (0..<3).map { .int(output($0).width) }
+            arguments += (0..<3).map { .int(output($0).stride) }
+            try kernels.expand.launch(
+                .init(x: (widest + 127) / 128, y: outputs.count, z: count), threads: 128, arguments)
+        }
     }
 
     /// Does to looked-up embeddings what the tokens' adapters do.
@@ -74,6 +148,6 @@ extension CUDABackend {
         else { return }
         try kernels.embedUpdate.launch(
             .init(x: output.rowCount), threads: 256, .address(updates), .address(step.tokens), .int(vocabulary),
-            .float(scale), .address(output.rows.address), .int(output.width))
+            .float(scale), .address(output.rows), .int(output.width))
     }
 }

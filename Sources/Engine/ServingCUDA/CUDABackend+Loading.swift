@@ -5,15 +5,29 @@ public import ServingTensors
 /// Weights, tables and caches.
 extension CUDABackend {
     /// Copies a weight to the device, decoded to the backend's element.
-    public func makeMatrix(_ weight: StoredTensor) throws -> CUDAMatrix {
-        guard weight.shape.count == 2, weight.rowCount > 0, weight.columnCount > 0, weight.rowCount <= 1 << 28,
-            weight.columnCount <= 1 << 28
-        else { throw CUDAError(.invalid, "\(weight.name): a weight of shape \(weight.shape) is no matrix") }
-        let matrix = CUDAMatrix(
-            rowCount: weight.rowCount, columnCount: weight.columnCount,
-            memory: try device.upload(weight, as: element))
-        didUpload?(weight)
-        return matrix
+    public func makeMatrix(_ weight: StoredTensor) throws -> CUDAMatrix { try makeMatrices([weight])[0] }
+
+    /// Copies weights of equal width to the device, one behind the other: together they are one matrix.
+    public func makeMatrices(_ weights: [StoredTensor]) throws -> [CUDAMatrix] {
+        for weight in weights {
+            guard weight.shape.count == 2, weight.rowCount > 0, weight.columnCount > 0, weight.rowCount <= 1 << 28,
+                weight.columnCount <= 1 << 28, weight.columnCount == weights[0].columnCount
+            else { throw CUDAError(.invalid, "\(weight.name): a weight of shape \(weight.shape) does not fit here") }
+        }
+        let rowBytes = (weights.first?.columnCount ?? 0) * element.byteCount
+        let memory = try DeviceMemory(
+            device, byteCount: weights.reduce(0) { $0 + $1.rowCount } * rowBytes,
+            purpose: "weight \(weights.first?.name ?? "")")
+        var (offset, matrices) = (0, [CUDAMatrix]())
+        for weight in weights {
+            try memory.fill(from: weight, as: element, at: offset)
+            didUpload?(weight)
+            matrices.append(
+                CUDAMatrix(
+                    rowCount: weight.rowCount, columnCount: weight.columnCount, memory: memory, byteOffset: offset))
+            offset += weight.rowCount * rowBytes
+        }
+        return matrices
     }
 
     /// Decodes a vector to float32 and adds `offset`.
@@ -37,10 +51,19 @@ extension CUDABackend {
 
     /// Room for rows of float32 and of the weights' element.
     public func makeActivation(rowCapacity: Int, width: Int) throws -> CUDAActivation {
-        guard rowCapacity >= 0, width > 0, rowCapacity <= 1 << 24, width <= 1 << 28 else {
-            throw CUDAError(.invalid, "bad size of activations (\(rowCapacity), \(width))")
+        try makeActivations(rowCapacity: rowCapacity, widths: [width])[0]
+    }
+
+    /// Room for rows that lie side by side.
+    public func makeActivations(rowCapacity: Int, widths: [Int]) throws -> [CUDAActivation] {
+        guard rowCapacity >= 0, rowCapacity <= 1 << 24, widths.allSatisfy({ $0 > 0 && $0 <= 1 << 28 }) else {
+            throw CUDAError(.invalid, "bad size of activations (\(rowCapacity), \(widths))")
         }
-        return try CUDAActivation(device, rowCapacity: rowCapacity, width: width, element: element)
+        // Recorded steps and deterministic products have some rows for nothing.
+        let recorded = StepRecordings.rowCount(for: rowCapacity) ?? rowCapacity
+        let multiple = options.isDeterministic ? Self.deterministicRowCount : 1
+        return try CUDAActivation.sideBySide(
+            device, rowCapacity: (recorded + multiple - 1) / multiple * multiple, widths: widths, element: element)
     }
 
     /// Makes a cache.
@@ -50,14 +73,20 @@ extension CUDABackend {
 extension CUDADevice {
     /// Copies a tensor to memory of its own, decoded to an element.
     func upload(_ tensor: StoredTensor, as element: WeightElement) throws(CUDAError) -> DeviceMemory {
-        let rowBytes = tensor.columnCount * element.byteCount
         let memory = try DeviceMemory(
-            self, byteCount: tensor.rowCount * rowBytes, purpose: "weight \(tensor.name)")
-        if tensor.type.isSame(as: element) {
-            try memory.fill(from: tensor.bytes)
-            return memory
-        }
+            self, byteCount: tensor.rowCount * tensor.columnCount * element.byteCount,
+            purpose: "weight \(tensor.name)")
+        try memory.fill(from: tensor, as: element, at: 0)
+        return memory
+    }
+}
+
+extension DeviceMemory {
+    /// Copies a tensor to an offset, decoded to an element.
+    func fill(from tensor: StoredTensor, as element: WeightElement, at offset: Int) throws(CUDAError) {
+        if tensor.type.isSame(as: element) { return try fill(from: tensor.bytes, at: offset) }
         // Some megabytes at a time: decoded weights need not fit the host's memory.
+        let rowBytes = tensor.columnCount * element.byteCount
         let rowsAtOnce = max(1, (4 << 20) / max(1, tensor.columnCount * 4))
         var floats = [Float](repeating: 0, count: min(rowsAtOnce, tensor.rowCount) * tensor.columnCount)
         var encoded = [UInt8](repeating: 0, count: floats.count * element.byteCount)
@@ -74,11 +103,11 @@ extension CUDADevice {
                 }
             }
             try withBytes(of: encoded) { bytes throws(CUDAError) in
-                try memory.fill(
-                    from: UnsafeRawBufferPointer(rebasing: bytes[..<(count * rowBytes)]), at: first * rowBytes)
+                try fill(
+                    from: UnsafeRawBufferPointer(rebasing: bytes[..<(count * rowBytes)]),
+                    at: offset + first * rowBytes)
             }
         }
-        return memory
     }
 }
 

@@ -1,7 +1,7 @@
 import CCUDAHeaders
 public import ServingTensors
 
-/// The decoder's operations on an NVIDIA GPU: products through cuBLAS, the rest in kernels of our own.
+/// The decoder's operations on an NVIDIA GPU: products through cuBLASLt, the rest in kernels of our own.
 ///
 /// Used by `DecoderModel` from one thread at a time. Operations are put on the device's stream in order and run behind
 /// the caller's back; ``withRows(of:_:)`` and ``finish()`` wait. Activations are float32; where weights are held in 16
@@ -11,31 +11,68 @@ public final class CUDABackend {
     public let device: CUDADevice
     /// How weights are held.
     public let element: WeightElement
+    /// How it computes.
+    public let options: Options
     /// Called with each weight once it is on the device: its file pages are not read again and may be dropped.
     public var didUpload: ((StoredTensor) -> Void)?
 
     let kernels: StepKernels
+    let products: MatrixProducts
     var step: StepInputs
+    /// Steps begun.
+    var stepNumber = 0
     /// Partial attention, per token and span.
     var attentionScratch: DeviceMemory?
     /// Rows shrunk by adapters.
     var shrunkScratch: DeviceMemory?
+    /// The same in the weights' form.
+    var packedScratch: DeviceMemory?
     /// Where pointers for rows with an adapter's own tensors are put.
     var pointerScratch: DeviceMemory?
+    /// Draws, their adjustments, and the tokens.
+    var drawScratch: DeviceMemory?
+    /// The same on the host.
+    var drawMemory: PinnedMemory?
+    /// The step's rows in tiles.
+    var tileScratch: DeviceMemory?
+    /// What `tileScratch` holds.
+    var tiles: (step: Int, size: Int, count: Int)?
+    /// Steps that were recorded.
+    var recordings = StepRecordings()
     private var attentionKernels: [AttentionShape: AttentionKernels] = [:]
     private let compiler: KernelCompiler
 
+    /// How a backend computes.
+    public struct Options: Sendable {
+        /// How weights are held.
+        public var element = WeightElement.bf16
+        /// Where compiled kernels are kept; nil for nowhere.
+        public var cacheFolder: String?
+        /// Whether what a token gets must not depend on what else is in the batch, to the last bit: at some cost for
+        /// long prompts.
+        public var isDeterministic = false
+        /// Whether steps of one token a sequence are recorded as graphs and replayed.
+        public var recordsSteps = true
+        /// Whether products go through cuBLASLt, or else by cuBLAS's own choice.
+        public var usesCublasLt = true
+
+        /// The fastest way.
+        public init() {}
+    }
+
     /// Makes a backend and compiles its kernels, or takes them from the cache.
     ///
-    /// - Parameters:
-    ///   - cacheFolder: Where compiled kernels are kept; nil for nowhere.
     /// - Throws: ``CUDAError``.
-    public init(_ device: CUDADevice, element: WeightElement = .bf16, cacheFolder: String?) throws(CUDAError) {
+    public init(_ device: CUDADevice, _ options: Options) throws(CUDAError) {
         self.device = device
-        self.element = element
+        self.options = options
+        element = options.element
         compiler = KernelCompiler(
-            device.libraries, capability: device.capability, cache: cacheFolder.map(KernelCache.init(folder:)))
+            device.libraries, capability: device.capability,
+            cache: options.cacheFolder.map(KernelCache.init(folder:)))
         kernels = try StepKernels(device, compiler: compiler, element: element)
+        products = try MatrixProducts(device, element: element, usesLt: options.usesCublasLt)
+        products.triesAlgorithms = !options.isDeterministic
         step = StepInputs(device)
     }
 
@@ -51,14 +88,20 @@ public final class CUDABackend {
     }
 
     /// Memory of at least so many bytes, kept for the next use. Earlier work may still use what it replaces: that is freed
-    /// once the device is done with it.
+    /// once the device is done with it, and what was recorded with it is forgotten.
     func reserve(
         _ byteCount: Int, in scratch: inout DeviceMemory?, purpose: String
     ) throws(CUDAError) -> cuda_address {
         if let scratch, scratch.byteCount >= byteCount { return scratch.address }
+        guard !recordings.isRecording else {
+            throw CUDAError(.invalid, "\(purpose): more memory is needed while a step is recorded")
+        }
         let fresh = try DeviceMemory(
             device, byteCount: max(byteCount, 2 * (scratch?.byteCount ?? 0)), purpose: purpose)
-        if scratch != nil { try device.synchronize() }
+        if scratch != nil {
+            try device.synchronize()
+            recordings.forgetAll()
+        }
         scratch = fresh
         return fresh.address
     }

@@ -7,12 +7,17 @@ public final class CUDAMatrix: Sendable {
     public let rowCount: Int
     /// Columns, (in).
     public let columnCount: Int
-    let memory: DeviceMemory
+    /// Of the first element.
+    let address: cuda_address
+    /// May hold other matrices beside this one.
+    private let memory: DeviceMemory
 
-    init(rowCount: Int, columnCount: Int, memory: DeviceMemory) {
+    /// A matrix at a place in a region.
+    init(rowCount: Int, columnCount: Int, memory: DeviceMemory, byteOffset: Int = 0) {
         self.rowCount = rowCount
         self.columnCount = columnCount
         self.memory = memory
+        address = memory.address + cuda_address(byteOffset)
     }
 }
 
@@ -37,10 +42,14 @@ func withBytes<Element>(
     try result.get()
 }
 
-/// Rotation frequencies on the device.
+/// Rotation frequencies on the device, and the angles of the step's tokens.
 public final class CUDARotary {
     let rotary: RotaryEmbedding
     let frequencies: CUDAVector
+    /// Cosines and sines, (T, R / 2) pairs; made when first used, for as many rows as a step can have.
+    var angles: DeviceMemory?
+    /// The step that the angles are of.
+    var step = 0
 
     init(_ rotary: RotaryEmbedding, frequencies: CUDAVector) {
         self.rotary = rotary
@@ -48,35 +57,77 @@ public final class CUDARotary {
     }
 }
 
-/// Rows of float32, (T, width), contiguous, and room for the same rows as the weights' element: what cuBLAS reads.
+/// Rows of float32, (T, width), and room for the same rows as the weights' element: what cuBLAS reads. Rows of several
+/// activations may lie side by side.
 public final class CUDAActivation {
     /// Elements a row.
     public let width: Int
+    /// Elements from one row to the next.
+    let stride: Int
     /// Most rows.
     public let rowCapacity: Int
     /// T: rows in use.
     public internal(set) var rowCount = 0
     /// Whether the rows were gathered from the step's, and what is computed from those.
     var isGathered = false
-    /// Whether `packed` holds the rows as they are.
-    var isPacked = false
-    let rows: DeviceMemory
-    /// Equals `rows` where weights are float32.
-    let packed: DeviceMemory
+    /// Which of both forms holds the rows as they are.
+    var form = Form.float32
+    /// Of the first element as float32.
+    let rows: cuda_address
+    /// Of the first element in the other form; equals `rows` where weights are float32.
+    let packed: cuda_address
     /// Made when the host first looks.
     var host: PinnedMemory?
+    private let memory: [DeviceMemory]
 
-    init(_ device: CUDADevice, rowCapacity: Int, width: Int, element: WeightElement) throws(CUDAError) {
+    enum Form {
+        case float32
+        case packed
+        case both
+    }
+
+    private init(
+        width: Int, stride: Int, rowCapacity: Int, rows: cuda_address, packed: cuda_address, memory: [DeviceMemory]
+    ) {
         self.width = width
+        self.stride = stride
         self.rowCapacity = rowCapacity
-        let purpose = "activations (\(rowCapacity), \(width))"
-        rows = try DeviceMemory(device, byteCount: rowCapacity * width * 4, purpose: purpose)
-        packed =
-            element == .f32
-            ? rows : try DeviceMemory(device, byteCount: rowCapacity * width * element.byteCount, purpose: purpose)
+        self.rows = rows
+        self.packed = packed
+        self.memory = memory
+    }
+
+    /// Activations whose rows lie side by side, one after another in each row.
+    static func sideBySide(
+        _ device: CUDADevice, rowCapacity: Int, widths: [Int], element: WeightElement
+    ) throws(CUDAError) -> [CUDAActivation] {
+        let stride = widths.reduce(0, +)
+        let purpose = "activations (\(rowCapacity), \(stride))"
+        let rows = try DeviceMemory(device, byteCount: rowCapacity * stride * 4, purpose: purpose)
+        var memory = [rows]
+        if element != .f32 {
+            memory.append(
+                try DeviceMemory(device, byteCount: rowCapacity * stride * element.byteCount, purpose: purpose))
+        }
+        var (offset, activations) = (0, [CUDAActivation]())
+        for width in widths {
+            activations.append(
+                CUDAActivation(
+                    width: width, stride: stride, rowCapacity: rowCapacity,
+                    rows: rows.address + cuda_address(4 * offset),
+                    packed: memory[memory.count - 1].address + cuda_address(element.byteCount * offset),
+                    memory: memory))
+            offset += width
+        }
+        return activations
     }
 
     var count: Int { rowCount * width }
+
+    /// Whether the other's rows follow this one's in each row.
+    func isBeside(_ other: CUDAActivation) -> Bool {
+        stride == other.stride && rows + cuda_address(4 * width) == other.rows
+    }
 }
 
 /// Keys and values of all layers: for each layer keys, then values, (N, P, K, D) each.

@@ -3,8 +3,10 @@ import ServingTensors
 
 /// What a step's kernels read about its tokens, brought to the device in one copy.
 struct StepInputs {
-    /// T.
+    /// T, with the rows that a recorded step computes for nothing.
     private(set) var tokenCount = 0
+    /// Tokens of the batch.
+    var batchTokenCount: Int { tokenIDs.count }
     /// Each sequence's positions up to the end of its run, and its blocks.
     private(set) var extents: [(positions: Int, blocks: Int)] = []
     /// What each of the step's sequences is computed with.
@@ -12,6 +14,14 @@ struct StepInputs {
     /// What the gathered rows are computed with.
     private(set) var gatheredSpans: [Span] = []
     private(set) var tokenIDs: [TokenID] = []
+    /// Whether the gathered rows are all rows of the step, in their order.
+    private(set) var gatheredAsTheyAre = false
+    /// Rows whose logits are wanted.
+    private(set) var wantedRows: [Int] = []
+    /// The same with the rows of no token.
+    private(set) var logitRows: [Int] = []
+    /// Runs of the batch.
+    private(set) var runs: [Range<Int>] = []
 
     /// Rows that follow one another with one adapter.
     struct Span {
@@ -29,11 +39,16 @@ struct StepInputs {
         var tokens = 0
         var positions = 0
         var sequences = 0
+        var logitRows = 0
+        var updates = 0
+        var shortUpdates = 0
         var tableStarts = 0
         var tables = 0
-        var updates = 0
         var end = 0
     }
+
+    /// Rows with one adapter from which on whole products serve better than a row at a time.
+    static let longSpan = 16
 
     init(_ device: CUDADevice) { self.device = device }
 
@@ -42,47 +57,68 @@ struct StepInputs {
     var sequences: cuda_address { address(offsets.sequences) }
     var tableStarts: cuda_address { address(offsets.tableStarts) }
     var tables: cuda_address { address(offsets.tables) }
+    /// The rows of the step whose logits are wanted.
+    var gatheredRows: cuda_address { address(offsets.logitRows) }
     /// Each token's adapter's updates, or null; nil where no token has an adapter.
     var updates: cuda_address? { spans.isEmpty ? nil : address(offsets.updates) }
+    /// The same, null for tokens of long spans.
+    var shortUpdates: cuda_address? { spans.isEmpty ? nil : address(offsets.shortUpdates) }
 
     private func address(_ offset: Int) -> cuda_address { (memory?.address ?? 0) + cuda_address(offset) }
 
     /// Takes a batch over and puts its copy on the stream. All earlier work must be done.
     ///
+    /// - Parameter rowCount: How many rows the step has; those beyond the batch's tokens are of no token, at position -1.
+    /// - Returns: Whether the copy lies where the last one lay.
     /// - Throws: `.invalid` where the batch's runs or blocks are not as they must be.
-    mutating func begin(_ batch: ForwardBatch) throws(CUDAError) {
+    mutating func begin(_ batch: ForwardBatch, rowCount: Int) throws(CUDAError) -> Bool {
         tokenIDs = batch.tokenIDs
-        tokenCount = batch.tokenIDs.count
+        tokenCount = max(rowCount, batch.tokenIDs.count)
         spans = []
         gatheredSpans = []
         extents = []
+        wantedRows = batch.logitTokenIndices
+        logitRows = wantedRows + Array(batch.tokenIDs.count..<tokenCount)
+        runs = batch.sequences.map(\.tokenRange)
         let tableCount = batch.sequences.reduce(0) { $0 + $1.blockTable.count }
-        offsets = Self.layOut(tokens: tokenCount, sequences: batch.sequences.count, tables: tableCount)
-        try reserve()
-        guard let host, let memory else { return }
+        offsets = Self.layOut(
+            tokens: tokenCount, sequences: max(tokenCount, batch.sequences.count), tables: tableCount)
+        let isWhereItWas = try reserve()
+        guard let host, let memory else { return false }
         func ints(_ offset: Int) -> UnsafeMutablePointer<Int32> {
             (host.base + offset).assumingMemoryBound(to: Int32.self)
         }
-        let updates = (host.base + offsets.updates).assumingMemoryBound(to: UInt64.self)
-        for (index, token) in batch.tokenIDs.enumerated() {
-            ints(offsets.tokens)[index] = Int32(token)
-            updates[index] = 0
+        func words(_ offset: Int) -> UnsafeMutablePointer<UInt64> {
+            (host.base + offset).assumingMemoryBound(to: UInt64.self)
         }
+        let (tokens, positions, sequences) = (
+            ints(offsets.tokens), ints(offsets.positions), ints(offsets.sequences)
+        )
+        let (updates, shortUpdates) = (words(offsets.updates), words(offsets.shortUpdates))
+        for row in 0..<tokenCount {
+            tokens[row] = row < tokenIDs.count ? Int32(tokenIDs[row]) : 0
+            positions[row] = -1
+            sequences[row] = 0
+            updates[row] = 0
+            shortUpdates[row] = 0
+        }
+        for (place, row) in logitRows.enumerated() { ints(offsets.logitRows)[place] = Int32(row) }
+        let tables = ints(offsets.tables)
         var (expected, table) = (0, 0)
         for (number, sequence) in batch.sequences.enumerated() {
             let range = sequence.tokenRange
-            guard range.lowerBound == expected, range.upperBound <= tokenCount, sequence.firstPosition >= 0,
+            guard range.lowerBound == expected, range.upperBound <= tokenIDs.count, sequence.firstPosition >= 0,
                 sequence.firstPosition <= Int(Int32.max) - range.count
             else { throw CUDAError(.invalid, "the runs of a batch must follow one another from position 0 on") }
             expected = range.upperBound
             ints(offsets.tableStarts)[number] = Int32(table)
             for block in sequence.blockTable {
-                ints(offsets.tables)[table] = block
+                tables[table] = block
                 table += 1
             }
             for row in range {
-                ints(offsets.positions)[row] = Int32(sequence.firstPosition + row - range.lowerBound)
-                ints(offsets.sequences)[row] = Int32(number)
+                positions[row] = Int32(sequence.firstPosition + row - range.lowerBound)
+                sequences[row] = Int32(number)
             }
             extents.append((sequence.firstPosition + range.count, sequence.blockTable.count))
             guard let resident = sequence.adapter, !range.isEmpty else { continue }
@@ -90,14 +126,27 @@ struct StepInputs {
                 throw CUDAError(.invalid, "the batch has an adapter of another device")
             }
             spans.append(Span(rows: range, adapter: adapter))
-            for row in range { updates[row] = adapter.updates }
+            for row in range {
+                updates[row] = adapter.updates
+                shortUpdates[row] = range.count < Self.longSpan ? adapter.updates : 0
+            }
         }
-        guard expected == tokenCount else {
-            throw CUDAError(.invalid, "\(tokenCount) tokens, but sequences of \(expected)")
+        guard expected == tokenIDs.count else {
+            throw CUDAError(.invalid, "\(tokenIDs.count) tokens, but sequences of \(expected)")
         }
         let driver = device.libraries.driver
         try driver.check(
             driver.copy_to_device(memory.address, host.base, offsets.end, device.stream), "copying a step's tokens")
+        return isWhereItWas
+    }
+
+    /// The rows in groups of at most `size` that follow one another in a sequence: first row * 32 + rows.
+    func tiles(of size: Int) -> [Int32] {
+        runs.flatMap { run in
+            stride(from: run.lowerBound, to: run.upperBound, by: size).map { first in
+                Int32(first * 32 + min(size, run.upperBound - first))
+            }
+        }
     }
 
     /// Fails where a sequence reaches beyond its blocks in a cache.
@@ -109,6 +158,7 @@ struct StepInputs {
     /// Takes down which gathered rows have which adapter; `rows` ascend.
     mutating func gather(_ rows: [Int]) {
         gatheredSpans = []
+        gatheredAsTheyAre = rows.count == tokenCount
         for (place, row) in rows.enumerated() {
             guard let span = spans.first(where: { $0.rows.contains(row) }) else { continue }
             if let last = gatheredSpans.last, last.adapter === span.adapter, last.rows.upperBound == place {
@@ -128,16 +178,20 @@ struct StepInputs {
         offsets.tokens = take(tokens, 4)
         offsets.positions = take(tokens, 4)
         offsets.sequences = take(tokens, 4)
-        offsets.tableStarts = take(sequences, 4)
-        offsets.tables = take(tables, 4)
+        offsets.logitRows = take(tokens, 4)
         offsets.updates = take(tokens, 8)
+        offsets.shortUpdates = take(tokens, 8)
+        offsets.tableStarts = take(sequences, 4)
+        // Last, since it is what grows while a sequence does.
+        offsets.tables = take(tables, 4)
         return offsets
     }
 
-    private mutating func reserve() throws(CUDAError) {
-        guard host.map({ $0.byteCount < offsets.end }) ?? true else { return }
-        let bytes = max(1 << 16, 2 * offsets.end)
+    private mutating func reserve() throws(CUDAError) -> Bool {
+        guard host.map({ $0.byteCount < offsets.end }) ?? true else { return true }
+        let bytes = max(1 << 20, 2 * offsets.end)
         memory = try DeviceMemory(device, byteCount: bytes, purpose: "a step's tokens")
         host = try PinnedMemory(device, byteCount: bytes, purpose: "a step's tokens")
+        return false
     }
 }

@@ -1,8 +1,11 @@
 /// The kernels that every model uses.
 final class StepKernels {
-    let embed, rmsNorm, gated, addScaled, addBias, gather, scaleAndCap, pack: Kernel
-    let rotate, storeF16, storeF32: Kernel
+    let embed, rmsNorm, gated, addScaled, adjust, gather, scaleAndCap, pack, unpack: Kernel
+    let angles, placeF16, placeF32: Kernel
     let shrink, expand, embedUpdate: Kernel
+    let sample: Kernel
+    /// Elements of a row that a block of `shrink` takes; as in the source.
+    static let shrinkSlice = 2048
     private let modules: [KernelModules]
 
     init(_ device: CUDADevice, compiler: KernelCompiler, element: WeightElement) throws(CUDAError) {
@@ -14,16 +17,18 @@ final class StepKernels {
         rmsNorm = try shared.kernel("rms_norm", in: .rows)
         gated = try shared.kernel("gated", in: .rows)
         addScaled = try shared.kernel("add_scaled", in: .rows)
-        addBias = try shared.kernel("add_bias", in: .rows)
+        adjust = try shared.kernel("adjust", in: .rows)
         gather = try shared.kernel("gather", in: .rows)
         scaleAndCap = try shared.kernel("scale_and_cap", in: .rows)
         pack = try shared.kernel("pack", in: .rows)
-        rotate = try shared.kernel("rotate", in: .rotary)
-        storeF16 = try shared.kernel("store_kv", in: .rotary)
-        storeF32 = try exact.kernel("store_kv", in: .rotary)
+        unpack = try shared.kernel("unpack", in: .rows)
+        angles = try shared.kernel("angles", in: .rotary)
+        placeF16 = try shared.kernel("place", in: .rotary)
+        placeF32 = try exact.kernel("place", in: .rotary)
         shrink = try shared.kernel("shrink", in: .adapters)
         expand = try shared.kernel("expand", in: .adapters)
         embedUpdate = try shared.kernel("embed_update", in: .adapters)
+        sample = try shared.kernel("sample", in: .sampling)
         modules = [shared, exact]
     }
 
@@ -32,6 +37,7 @@ final class StepKernels {
         return [
             KernelCompiler.Unit(source: .rows, macros: elementMacro),
             KernelCompiler.Unit(source: .adapters, macros: elementMacro),
+            KernelCompiler.Unit(source: .sampling, macros: []),
             KernelCompiler.Unit(source: .rotary, macros: [(name: "CACHE", value: "f16")]),
             KernelCompiler.Unit(source: .rotary, macros: [(name: "CACHE", value: "float")]),
         ]

@@ -24,6 +24,12 @@ struct UpdateImage {
 
         var isNone: Bool { rank == 0 && gain == nil && offset == nil }
 
+        func linear(at base: cuda_address) -> CUDAAdapter.Linear {
+            CUDAAdapter.Linear(
+                a: base + UInt64(a ?? 0), b: base + UInt64(b ?? 0), gain: gain.map { base + UInt64($0) },
+                offset: offset.map { base + UInt64($0) }, scaling: scaling, rank: rank)
+        }
+
         func words(from base: cuda_address) -> [UInt64] {
             [a, b, gain, offset].map { $0.map { base + UInt64($0) } ?? 0 }
                 + [UInt64(scaling.bitPattern) | UInt64(UInt32(rank)) << 32]
@@ -54,8 +60,8 @@ struct UpdateImage {
                 "\(lowRank.loraA.name) has rank \(lowRank.rank); at most \(CUDAAdapter.rankLimit) is supported")
         }
         var update = Update.none
-        update.a = append(encoded: lowRank.loraA.floats())
-        update.b = append(encoded: lowRank.loraB.floats())
+        update.a = append(encoded: lowRank.loraA)
+        update.b = append(encoded: lowRank.loraB)
         update.scaling = lowRank.scaling
         update.rank = lowRank.rank
         return update
@@ -68,16 +74,28 @@ struct UpdateImage {
         return place
     }
 
-    private mutating func append(encoded floats: [Float]) -> Int {
-        let place = bytes.count
-        bytes.append(contentsOf: repeatElement(0, count: floats.count * element.byteCount))
+    /// Adds rows that begin at multiples of 8 elements.
+    private mutating func append(encoded tensor: StoredTensor) -> Int {
+        let (place, width) = (bytes.count, tensor.columnCount)
+        let rowBytes = Self.rowBytes(width, element)
+        bytes.append(contentsOf: repeatElement(0, count: tensor.rowCount * rowBytes))
+        let floats = tensor.floats()
         bytes.withUnsafeMutableBytes { target in
             guard let start = target.baseAddress else { return }
-            floats.withUnsafeBufferPointer { element.encode($0, to: start + place) }
+            floats.withUnsafeBufferPointer { values in
+                for row in 0..<tensor.rowCount {
+                    element.encode(
+                        UnsafeBufferPointer(rebasing: values[row * width..<(row + 1) * width]),
+                        to: start + place + row * rowBytes)
+                }
+            }
         }
         align()
         return place
     }
+
+    /// Bytes of a row of a low-rank factor.
+    static func rowBytes(_ width: Int, _ element: WeightElement) -> Int { (width + 7) / 8 * 8 * element.byteCount }
 
     private mutating func align() {
         bytes.append(contentsOf: repeatElement(0, count: (16 - bytes.count % 16) % 16))

@@ -13,6 +13,8 @@ final class EngineLoop {
     private var requests: [Int: ActiveRequest] = [:]
     private var samples: [SequenceID: ActiveSample] = [:]
     private var statistics = EngineStatistics()
+    /// What the device chose in the step under way, by row.
+    private var drawn: [Int: TokenDraw.Outcome] = [:]
     /// Rows of hidden states of the step under way.
     private var hiddenRowCount = 0
 
@@ -119,13 +121,17 @@ final class EngineLoop {
         let kinds = kinds(of: plan)
         statistics.steps += kinds
         do {
-            let rows = try runner.forward(plan.batch)
+            var batch = plan.batch
+            if runner.drawsTokens { batch.draws = draws(of: plan) }
+            let rows = try runner.forward(batch)
             guard rows.vocabularyCount == limits.vocabularyCount,
                 rows.rowCount == plan.batch.logitTokenIndices.count
             else { throw StepError.unexpectedRows(rows.rowCount, rows.vocabularyCount) }
             statistics.computedTokenCount += plan.batch.tokenIDs.count
             statistics.hasFailedLately = false
             hiddenRowCount = plan.batch.hiddenTokenIndices.count
+            drawn = Dictionary(
+                uniqueKeysWithValues: zip(batch.draws, runner.drawnTokens).map { ($0.row, $1) })
             carryOut(plan, rows)
         } catch {
             statistics.failedStepCount += 1
@@ -133,6 +139,16 @@ final class EngineLoop {
             statistics.hasFailedLately = true
             let serials = Set(plan.runs.compactMap { samples[$0.sequenceID]?.active.submission.serial })
             for serial in serials.sorted() { end(serial, .failed(String(describing: error))) }
+        }
+    }
+
+    /// The tokens that the device is to choose.
+    private func draws(of plan: StepPlan) -> [TokenDraw] {
+        plan.runs.compactMap { run in
+            guard let row = run.sampledRow, let sample = samples[run.sequenceID],
+                sample.active.tokenAllowance > 0, !sample.active.request.wantsEmbedding
+            else { return nil }
+            return sample.sampler.draw(row: row, position: sample.nextPosition)
         }
     }
 
@@ -202,7 +218,13 @@ final class EngineLoop {
             outcomes.append(.finished)
             return .length
         }
-        let token = try sampler.choose(from: rows[row], state: sample.sampler, position: sample.nextPosition)
+        let token: SampledToken
+        switch drawn[row] {
+        case nil: token = try sampler.choose(from: rows[row], state: sample.sampler, position: sample.nextPosition)
+        case .token(let id): token = SampledToken(id: id)
+        case .noCandidate: throw .noCandidate
+        case .invalidScore: throw .invalidScore
+        }
         statistics.generatedTokenCount += 1
         let reason = sample.take(token, now: time)
         outcomes.append(reason == nil ? .next(token.id) : .finished)

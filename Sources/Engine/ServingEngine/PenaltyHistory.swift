@@ -62,4 +62,28 @@ struct PenaltyHistory {
             row[Int(token)] -= presencePenalty + frequencyPenalty * Float(count)
         }
     }
+
+    /// What `apply` does, after a bias, as changes of single scores; a token's are one.
+    func adjustments(_ bias: [(token: TokenID, value: Float)]) -> [TokenDraw.Adjustment] {
+        var places: [TokenID: Int] = [:]
+        var adjustments: [TokenDraw.Adjustment] = []
+        func change(_ token: TokenID, _ body: (inout TokenDraw.Adjustment) -> Void) {
+            let place = places[token] ?? adjustments.count
+            if place == adjustments.count {
+                places[token] = place
+                adjustments.append(TokenDraw.Adjustment(token: token))
+            }
+            body(&adjustments[place])
+        }
+        for (token, value) in bias { change(token) { $0.bias = value } }
+        if repetitionPenalty != 1 {
+            for token in repetitionCounts.keys { change(token) { $0.penalty = repetitionPenalty } }
+        }
+        if countsAnswer {
+            for (token, count) in answerCounts {
+                change(token) { $0.minus = presencePenalty + frequencyPenalty * Float(count) }
+            }
+        }
+        return adjustments
+    }
 }

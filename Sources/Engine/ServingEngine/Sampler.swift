@@ -40,6 +40,17 @@ struct SamplerState {
 
     /// Whether scores differ from the model's own before the temperature.
     var changesScores: Bool { !bias.isEmpty || !forced.isEmpty || history.isActive }
+
+    /// The choice of the token at `position` of the sequence as a device makes it; nil where the host must, since it
+    /// needs the row.
+    func draw(row: Int, position: Int) -> TokenDraw? {
+        guard logProbabilityCount == nil, forced.isEmpty else { return nil }
+        return TokenDraw(
+            row: row, adjustments: changesScores ? history.adjustments(bias) : [],
+            temperature: parameters.temperature, topK: parameters.topK, topP: parameters.topP,
+            minP: parameters.minP, typicalP: parameters.typicalP,
+            fraction: PhiloxGenerator.uniform(seed: seed, sampleIndex: sampleIndex, position: position))
+    }
 }
 
 /// A chosen token.

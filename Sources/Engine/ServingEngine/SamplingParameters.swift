@@ -7,16 +7,17 @@ public import ServingTensors
 ///
 /// 1. `logitBias` is added. A bias of +infinity leaves only the tokens that have it.
 /// 2. `repetitionPenalty` over prompt and answer (CTRL, arXiv:1909.05858): positive scores are divided by it, negative
-/// ones
-///    multiplied.
-/// 3. `presencePenalty` and `frequencyPenalty` over the answer alone, as OpenAI: `score -= presence + frequency *
-/// count`. 4. `temperature` divides the scores. At 0 the highest score is taken (the lowest id of equals) and the rest
-/// is skipped. 5. `topK` keeps the k highest scores, exactly k: of equals the lower ids.
+///    ones multiplied.
+/// 3. `presencePenalty` and `frequencyPenalty` over the answer alone, as OpenAI:
+///    `score -= presence + frequency * count`.
+/// 4. `temperature` divides the scores. At 0 the highest score is taken (the lowest id of equals) and the rest is
+///    skipped.
+/// 5. `topK` keeps the k highest scores, exactly k: of equals the lower ids.
 /// 6. `topP` keeps the likeliest tokens until their probability, among those left by top-k, reaches p
-/// (arXiv:1904.09751). 7. `minP` drops tokens less likely than `minP` times the likeliest (arXiv:2407.01082).
+///    (arXiv:1904.09751).
+/// 7. `minP` drops tokens less likely than `minP` times the likeliest (arXiv:2407.01082).
 /// 8. `typicalP` keeps the tokens whose surprise is nearest the entropy until their probability, among those left,
-/// reaches p
-///    (arXiv:2202.00666).
+///    reaches p (arXiv:2202.00666).
 /// 9. One token is drawn from what is left, with ``PhiloxGenerator``.
 public struct SamplingParameters: Sendable, Equatable {
     /// Divides the scores; finite, at least 0. 0 takes the highest score.

@@ -44,12 +44,16 @@ public final class DecoderModel<Device: Backend> {
             doneBytes += bytes
             progress?(Double(doneBytes) / Double(allBytes))
         }
-        func linear(_ stored: LinearWeights) throws -> LinearLayer<Device> {
-            defer { done(stored.byteCount) }
-            return LinearLayer(
-                weight: try backend.makeMatrix(stored.weight),
-                bias: try stored.bias.map { try backend.makeVector($0, offset: 0) })
+        /// Layers that read the same input.
+        func linears(_ stored: [LinearWeights]) throws -> [LinearLayer<Device>] {
+            let matrices = try backend.makeMatrices(stored.map(\.weight))
+            return try zip(stored, matrices).map { stored, matrix in
+                defer { done(stored.byteCount) }
+                return LinearLayer(
+                    weight: matrix, bias: try stored.bias.map { try backend.makeVector($0, offset: 0) })
+            }
         }
+        func linear(_ stored: LinearWeights) throws -> LinearLayer<Device> { try linears([stored])[0] }
         func norm(_ stored: StoredTensor) throws -> Device.Vector {
             defer { done(stored.bytes.count) }
             return try backend.makeVector(stored, offset: offset)
@@ -59,11 +63,11 @@ public final class DecoderModel<Device: Backend> {
         layers = try weights.layers.map { layer in
             Layer(
                 attentionNorm: try norm(layer.attentionNorm),
-                projections: try [layer.query, layer.key, layer.value].map(linear),
+                projections: try linears([layer.query, layer.key, layer.value]),
                 queryNorm: try layer.queryNorm.map(norm), keyNorm: try layer.keyNorm.map(norm),
                 output: try linear(layer.output), postAttentionNorm: try layer.postAttentionNorm.map(norm),
                 feedForwardNorm: try norm(layer.feedForwardNorm),
-                gateAndUp: try [layer.gate, layer.up].map(linear), down: try linear(layer.down),
+                gateAndUp: try linears([layer.gate, layer.up]), down: try linear(layer.down),
                 postFeedForwardNorm: try layer.postFeedForwardNorm.map(norm))
         }
         rotaries = try config.rotaries.map(backend.makeRotary)
@@ -90,12 +94,15 @@ public final class DecoderModel<Device: Backend> {
         func activation(_ width: Int) throws -> Device.Activation {
             try backend.makeActivation(rowCapacity: tokenCount, width: width)
         }
+        func activations(_ widths: [Int]) throws -> [Device.Activation] {
+            try backend.makeActivations(rowCapacity: tokenCount, widths: widths)
+        }
         let queryWidth = config.headCount * config.headDimension
         let keyWidth = config.keyValueHeadCount * config.headDimension
         return Workspace(
             hidden: try activation(config.hiddenSize), branch: try activation(config.hiddenSize),
-            projections: try [queryWidth, keyWidth, keyWidth].map(activation), attended: try activation(queryWidth),
-            gateAndUp: try [config.feedForwardSize, config.feedForwardSize].map(activation))
+            projections: try activations([queryWidth, keyWidth, keyWidth]), attended: try activation(queryWidth),
+            gateAndUp: try activations([config.feedForwardSize, config.feedForwardSize]))
     }
 
     /// Computes one step: keys and values of all its tokens into `cache`, scores of the wanted ones into `logits`
@@ -104,81 +111,91 @@ public final class DecoderModel<Device: Backend> {
         _ batch: ForwardBatch, cache: Device.KVCache, workspace: Workspace, logits: Device.Activation,
         hiddenStates: Device.Activation? = nil
     ) throws {
-        try backend.begin(batch)
-        try backend.embed(embedding, scale: config.embeddingScale, into: workspace.hidden)
-        for (index, layer) in layers.enumerated() {
-            try attend(layer, index: index, cache: cache, workspace)
-            try feedForward(layer, index: index, workspace)
-        }
-        if let hiddenStates, !batch.hiddenTokenIndices.isEmpty {
-            try backend.gather(batch.hiddenTokenIndices, of: workspace.hidden, into: hiddenStates)
+        let results = [logits] + (hiddenStates.map { [$0] } ?? [])
+        try backend.perform(batch, into: results) {
+            try computeHidden(cache: cache, workspace)
+            if let hiddenStates, !batch.hiddenTokenIndices.isEmpty {
+                try backend.gather(batch.hiddenTokenIndices, of: workspace.hidden, into: hiddenStates)
+                try backend.rmsNorm(
+                    hiddenStates, weight: finalNorm, slot: slots.finalNorm, epsilon: config.normEpsilon,
+                    into: hiddenStates)
+            }
+            guard !batch.logitTokenIndices.isEmpty else { return }
+            try backend.gather(batch.logitTokenIndices, of: workspace.hidden, into: workspace.branch)
             try backend.rmsNorm(
-                hiddenStates, weight: finalNorm, slot: slots.finalNorm, epsilon: config.normEpsilon,
-                into: hiddenStates)
-        }
-        guard !batch.logitTokenIndices.isEmpty else { return }
-        try backend.gather(batch.logitTokenIndices, of: workspace.hidden, into: workspace.branch)
-        try backend.rmsNorm(
-            workspace.branch, weight: finalNorm, slot: slots.finalNorm, epsilon: config.normEpsilon,
-            into: workspace.branch)
-        try backend.linear(workspace.branch, [head], slot: slots.head, into: [logits])
-        if config.logitScale != 1 || config.logitSoftCap != nil {
-            try backend.scaleAndCap(logits, scale: config.logitScale, softCap: config.logitSoftCap)
+                workspace.branch, weight: finalNorm, slot: slots.finalNorm, epsilon: config.normEpsilon,
+                into: workspace.branch)
+            try backend.linear(workspace.branch, [head], slot: slots.head, into: [logits])
+            if config.logitScale != 1 || config.logitSoftCap != nil {
+                try backend.scaleAndCap(logits, scale: config.logitScale, softCap: config.logitSoftCap)
+            }
         }
     }
 
+    /// All layers: the residual stream of the step's tokens, keys and values into the cache.
+    private func computeHidden(cache: Device.KVCache, _ workspace: Workspace) throws {
+        try backend.embed(embedding, scale: config.embeddingScale, into: workspace.hidden)
+        if let first = layers.first {
+            try backend.rmsNorm(
+                workspace.hidden, weight: first.attentionNorm, slot: slots.norm(.attention, layer: 0),
+                epsilon: config.normEpsilon, into: workspace.branch)
+        }
+        for (index, layer) in layers.enumerated() {
+            try attend(layer, index: index, cache: cache, workspace)
+            try addBranch(
+                postNorm: layer.postAttentionNorm.map { ($0, slots.norm(.postAttention, layer: index)) },
+                nextNorm: (layer.feedForwardNorm, slots.norm(.feedForward, layer: index)), workspace)
+            try feedForward(layer, index: index, workspace)
+            let next = index + 1
+            try addBranch(
+                postNorm: layer.postFeedForwardNorm.map { ($0, slots.norm(.postFeedForward, layer: index)) },
+                nextNorm: next < layers.count
+                    ? (layers[next].attentionNorm, slots.norm(.attention, layer: next)) : nil, workspace)
+        }
+    }
+
+    /// From the normed rows in `branch` to what is added to the residual stream, there too.
     private func attend(_ layer: Layer, index: Int, cache: Device.KVCache, _ workspace: Workspace) throws {
-        let (queries, keys, values) = (
-            workspace.projections[0], workspace.projections[1], workspace.projections[2]
-        )
-        let (epsilon, rotary) = (config.normEpsilon, rotaries[config.layers[index].rotaryIndex])
-        try backend.rmsNorm(
-            workspace.hidden, weight: layer.attentionNorm, slot: slots.norm(.attention, layer: index),
-            epsilon: epsilon, into: workspace.branch)
         try backend.linear(
             workspace.branch, layer.projections, slot: slots.linear(.query, layer: index),
             into: workspace.projections)
-        if let norm = layer.queryNorm {
-            try backend.headRMSNorm(
-                queries, headCount: config.headCount, weight: norm, slot: slots.norm(.query, layer: index),
-                epsilon: epsilon)
-        }
-        if let norm = layer.keyNorm {
-            try backend.headRMSNorm(
-                keys, headCount: config.keyValueHeadCount, weight: norm, slot: slots.norm(.key, layer: index),
-                epsilon: epsilon)
-        }
-        try backend.rotate(queries, headCount: config.headCount, by: rotary)
-        try backend.rotate(keys, headCount: config.keyValueHeadCount, by: rotary)
-        try backend.store(keys: keys, values: values, in: cache, layer: index)
+        let rows = AttentionRows<Device>(
+            queries: workspace.projections[0], keys: workspace.projections[1], values: workspace.projections[2],
+            headCount: config.headCount, keyValueHeadCount: config.keyValueHeadCount,
+            queryNorm: layer.queryNorm.map { ($0, slots.norm(.query, layer: index)) },
+            keyNorm: layer.keyNorm.map { ($0, slots.norm(.key, layer: index)) }, epsilon: config.normEpsilon,
+            rotary: rotaries[config.layers[index].rotaryIndex])
+        try backend.prepare(rows, in: cache, layer: index)
         let parameters = AttentionParameters(
             headCount: config.headCount, softmaxScale: config.softmaxScale, softCap: config.attentionSoftCap,
             slidingWindow: config.layers[index].slidingWindow)
-        try backend.attend(queries, over: cache, layer: index, parameters, into: workspace.attended)
+        try backend.attend(rows.queries, over: cache, layer: index, parameters, into: workspace.attended)
         try backend.linear(
             workspace.attended, [layer.output], slot: slots.linear(.output, layer: index), into: [workspace.branch])
-        try addBranch(
-            postNorm: layer.postAttentionNorm, slot: slots.norm(.postAttention, layer: index), workspace)
     }
 
+    /// The same of the feed-forward part.
     private func feedForward(_ layer: Layer, index: Int, _ workspace: Workspace) throws {
         let (gate, up) = (workspace.gateAndUp[0], workspace.gateAndUp[1])
-        try backend.rmsNorm(
-            workspace.hidden, weight: layer.feedForwardNorm, slot: slots.norm(.feedForward, layer: index),
-            epsilon: config.normEpsilon, into: workspace.branch)
         try backend.linear(
             workspace.branch, layer.gateAndUp, slot: slots.linear(.gate, layer: index), into: workspace.gateAndUp)
         try backend.gatedActivation(config.activation, gate: gate, up: up, into: gate)
         try backend.linear(gate, [layer.down], slot: slots.linear(.down, layer: index), into: [workspace.branch])
-        try addBranch(
-            postNorm: layer.postFeedForwardNorm, slot: slots.norm(.postFeedForward, layer: index), workspace)
     }
 
-    private func addBranch(postNorm: Device.Vector?, slot: Int, _ workspace: Workspace) throws {
+    /// Adds the branch to the residual stream, and leaves there the rows that the next part reads.
+    private func addBranch(
+        postNorm: (weight: Device.Vector, slot: Int)?, nextNorm: (weight: Device.Vector, slot: Int)?,
+        _ workspace: Workspace
+    ) throws {
+        let (branch, hidden) = (workspace.branch, workspace.hidden)
         if let postNorm {
             try backend.rmsNorm(
-                workspace.branch, weight: postNorm, slot: slot, epsilon: config.normEpsilon, into: workspace.branch)
+                branch, weight: postNorm.weight, slot: postNorm.slot, epsilon: config.normEpsilon, into: branch)
         }
-        try backend.add(workspace.branch, scale: config.residualScale, to: workspace.hidden)
+        guard let nextNorm else { return try backend.add(branch, scale: config.residualScale, to: hidden) }
+        try backend.addThenNorm(
+            branch, scale: config.residualScale, to: hidden, weight: nextNorm.weight, slot: nextNorm.slot,
+            epsilon: config.normEpsilon, into: branch)
     }
 }

@@ -38,6 +38,8 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
     private var hiddenStates: Device.Activation?
     /// See ``ModelRunner/hiddenRows``.
     public private(set) var hiddenRows = UnsafeBufferPointer<Float>(start: nil, count: 0)
+    /// See ``ModelRunner/drawnTokens``.
+    public private(set) var drawnTokens: [TokenDraw.Outcome] = []
 
     /// Allocates the cache and the workspace of a loaded model.
     public init(model: DecoderModel<Device>, backend: Device, options: Options) throws {
@@ -76,6 +78,9 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
         ).bytesPerBlock
     }
 
+    /// See ``ModelRunner/drawsTokens``.
+    public var drawsTokens: Bool { backend.drawsTokens }
+
     /// Computes one step; see ``ModelRunner/forward(_:)``.
     public func forward(_ batch: ForwardBatch) throws -> LogitRows {
         precondition(batch.tokenIDs.count <= limits.maxBatchedTokens, "the step exceeds its token budget")
@@ -96,12 +101,21 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
             hiddenRows = try backend.withRows(of: hiddenStates) { UnsafeBufferPointer($0) }
         }
         guard rowCount > 0 else {
+            drawnTokens = []
             // Nothing to read, but the step must be over before its buffers are used again.
             try backend.finish()
             return LogitRows(
                 scores: UnsafeMutableBufferPointer(start: nil, count: 0), vocabularyCount: limits.vocabularyCount)
         }
-        return try backend.withRows(of: logits) {
+        drawnTokens = batch.draws.isEmpty ? [] : try backend.draw(batch.draws, from: logits)
+        let drawn = Set(batch.draws.map(\.row))
+        let wanted = drawn.isEmpty ? nil : (0..<rowCount).filter { !drawn.contains($0) }
+        if let wanted, wanted.isEmpty {
+            return LogitRows(
+                scores: UnsafeMutableBufferPointer(start: nil, count: 0), vocabularyCount: limits.vocabularyCount,
+                rowCount: rowCount)
+        }
+        return try backend.withRows(of: logits, wanted: wanted) {
             LogitRows(
                 scores: UnsafeMutableBufferPointer(rebasing: $0[..<(rowCount * limits.vocabularyCount)]),
                 vocabularyCount: limits.vocabularyCount)

@@ -54,8 +54,10 @@ public struct LoadedRunner {
         _ ordinal: Int, _ description: ModelDescription, _ options: LocalModel.Options
     ) throws -> sending LoadedRunner {
         let device = try CUDADevice(CUDALibraries(), ordinal: ordinal)
-        let backend = try CUDABackend(
-            device, element: options.float32 ? .f32 : .bf16, cacheFolder: options.kernelCachePath)
+        var backendOptions = CUDABackend.Options()
+        backendOptions.element = options.float32 ? .f32 : .bf16
+        backendOptions.cacheFolder = options.kernelCachePath
+        let backend = try CUDABackend(device, backendOptions)
         backend.didUpload = { tensor in (tensor.owner as? MappedFile)?.adviseNotNeeded(tensor.bytes) }
         let model = try DecoderModel(
             config: description.config, weights: description.weights, backend: backend, progress: options.progress)

@@ -14,7 +14,7 @@ public protocol Backend: AnyObject {
     /// Rotation angles of one kind of rotary embedding.
     associatedtype Rotary
     /// Rows of float32, (T, width).
-    associatedtype Activation
+    associatedtype Activation: AnyObject
     /// Keys and values of all layers, paged.
     associatedtype KVCache
     /// Uploads adapters beside the steps.
@@ -24,6 +24,8 @@ public protocol Backend: AnyObject {
 
     /// Uploads a weight of shape (out, in).
     func makeMatrix(_ weight: StoredTensor) throws -> Matrix
+    /// Uploads the weights of layers that read the same input, which may then lie side by side.
+    func makeMatrices(_ weights: [StoredTensor]) throws -> [Matrix]
     /// Uploads a vector as float32, adding `offset` to each element (Gemma stores norm weights minus one).
     func makeVector(_ vector: StoredTensor, offset: Float) throws -> Vector
     /// Makes an embedding table, (V, E).
@@ -32,6 +34,8 @@ public protocol Backend: AnyObject {
     func makeRotary(_ rotary: RotaryEmbedding) throws -> Rotary
     /// Room for up to `rowCapacity` rows of `width` elements.
     func makeActivation(rowCapacity: Int, width: Int) throws -> Activation
+    /// Room for the results of layers that read the same input, which may then lie side by side.
+    func makeActivations(rowCapacity: Int, widths: [Int]) throws -> [Activation]
     /// Room for keys and values. Fails with the numbers where memory does not suffice.
     func makeKVCache(_ layout: KVCacheLayout) throws -> KVCache
     /// What adapters are uploaded with, from any thread.
@@ -39,6 +43,9 @@ public protocol Backend: AnyObject {
 
     // MARK: A step
 
+    /// Begins a step and does its operations, which are the same, into the same `results`, for every batch. Results are
+    /// what is read after the step. A backend may have recorded them: then it does what it recorded, and does not call.
+    func perform(_ batch: ForwardBatch, into results: [Activation], _ operations: () throws -> Void) throws
     /// Starts a step: T tokens, with their positions, block tables and adapters, apply to all operations up to the next
     /// call. An adapter that the backend's uploader did not make is an error.
     ///
@@ -49,6 +56,10 @@ public protocol Backend: AnyObject {
     func embed(_ table: EmbeddingTable, scale: Float, into output: Activation) throws
     /// `output[t] = input[t] / rms(input[t]) * weight`; `output` may be `input`. `slot` is a norm's.
     func rmsNorm(_ input: Activation, weight: Vector, slot: Int?, epsilon: Float, into output: Activation) throws
+    /// `sum += scale * term`, then `output = sum / rms(sum) * weight`.
+    func addThenNorm(
+        _ term: Activation, scale: Float, to sum: Activation, weight: Vector, slot: Int?, epsilon: Float,
+        into output: Activation) throws
     /// The same over each head's D elements of each row, in place: query and key norms.
     func headRMSNorm(_ rows: Activation, headCount: Int, weight: Vector, slot: Int?, epsilon: Float) throws
     /// `outputs[i][t] = weights[i] * input[t] + biases[i]`: several layers that read the same input, in the linear
@@ -58,6 +69,9 @@ public protocol Backend: AnyObject {
     func rotate(_ rows: Activation, headCount: Int, by rotary: Rotary) throws
     /// Writes the step's keys and values, (T, K * D) each, to their slots.
     func store(keys: Activation, values: Activation, in cache: KVCache, layer: Int) throws
+    /// Brings the step's queries and keys to what attention reads, by norms and rotation, and keys and values to their
+    /// slots. The rows of keys and values are not used after that.
+    func prepare(_ rows: AttentionRows<Self>, in cache: KVCache, layer: Int) throws
     /// Causal attention of the step's queries (T, H * D) over their sequences' cached keys and values.
     func attend(
         _ queries: Activation, over cache: KVCache, layer: Int, _ parameters: AttentionParameters,
@@ -74,9 +88,117 @@ public protocol Backend: AnyObject {
     /// Waits for the step.
     func finish() throws
     /// Waits for the step and shows the rows to the host, (rows, width). They may be changed in place.
+    ///
+    /// - Parameter wanted: Rows that must be there, ascending; nil for all.
     func withRows<Result>(
-        of activation: Activation, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
+        of activation: Activation, wanted: [Int]?, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
     ) throws -> Result
+
+    // MARK: Choosing tokens
+
+    /// Whether the device chooses tokens by itself.
+    var drawsTokens: Bool { get }
+    /// Chooses a token from each draw's row of logits, whose scores may be changed, and waits.
+    func draw(_ draws: [TokenDraw], from logits: Activation) throws -> [TokenDraw.Outcome]
+}
+
+extension Backend {
+    /// Not unless a backend says so.
+    public var drawsTokens: Bool { false }
+
+    /// Nothing can be chosen.
+    public func draw(_ draws: [TokenDraw], from logits: Activation) throws -> [TokenDraw.Outcome] {
+        preconditionFailure("draws for a device that makes none")
+    }
+
+    /// All of them.
+    public func withRows<Result>(
+        of activation: Activation, _ body: (UnsafeMutableBufferPointer<Float>) throws -> Result
+    ) throws -> Result {
+        try withRows(of: activation, wanted: nil, body)
+    }
+
+    /// One by one.
+    public func makeMatrices(_ weights: [StoredTensor]) throws -> [Matrix] { try weights.map(makeMatrix) }
+
+    /// One by one.
+    public func makeActivations(rowCapacity: Int, widths: [Int]) throws -> [Activation] {
+        try widths.map { try makeActivation(rowCapacity: rowCapacity, width: $0) }
+    }
+
+    /// Nothing is recorded.
+    public func perform(
+        _ batch: ForwardBatch, into results: [Activation], _ operations: () throws -> Void
+    ) throws {
+        try begin(batch)
+        try operations()
+    }
+
+    /// One after the other.
+    public func addThenNorm(
+        _ term: Activation, scale: Float, to sum: Activation, weight: Vector, slot: Int?, epsilon: Float,
+        into output: Activation
+    ) throws {
+        try add(term, scale: scale, to: sum)
+        try rmsNorm(sum, weight: weight, slot: slot, epsilon: epsilon, into: output)
+    }
+
+    /// One after the other.
+    public func prepare(_ rows: AttentionRows<Self>, in cache: KVCache, layer: Int) throws {
+        if let norm = rows.queryNorm {
+            try headRMSNorm(
+                rows.queries, headCount: rows.headCount, weight: norm.weight, slot: norm.slot, epsilon: rows.epsilon)
+        }
+        if let norm = rows.keyNorm {
+            try headRMSNorm(
+                rows.keys, headCount: rows.keyValueHeadCount, weight: norm.weight, slot: norm.slot,
+                epsilon: rows.epsilon)
+        }
+        try rotate(rows.queries, headCount: rows.headCount, by: rows.rotary)
+        try rotate(rows.keys, headCount: rows.keyValueHeadCount, by: rows.rotary)
+        try store(keys: rows.keys, values: rows.values, in: cache, layer: layer)
+    }
+}
+
+/// Queries, keys and values as they come out of their linear layers, and what is done to them before attention.
+public struct AttentionRows<Device: Backend> {
+    /// A norm over each head, and its slot.
+    public typealias HeadNorm = (weight: Device.Vector, slot: Int)
+
+    /// (T, H * D).
+    public let queries: Device.Activation
+    /// (T, K * D).
+    public let keys: Device.Activation
+    /// (T, K * D).
+    public let values: Device.Activation
+    /// H.
+    public let headCount: Int
+    /// K.
+    public let keyValueHeadCount: Int
+    /// Before the rotation.
+    public let queryNorm: HeadNorm?
+    /// Before the rotation.
+    public let keyNorm: HeadNorm?
+    /// Of both norms.
+    public let epsilon: Float
+    /// Of queries and keys.
+    public let rotary: Device.Rotary
+
+    /// Rows of a layer.
+    public init(
+        queries: Device.Activation, keys: Device.Activation, values: Device.Activation, headCount: Int,
+        keyValueHeadCount: Int, queryNorm: HeadNorm?, keyNorm: HeadNorm?, epsilon: Float, rotary: Device.Rotary
+    ) {
+        self.queries = queries
+        self.keys = keys
+        self.values = values
+        self.headCount = headCount
+        self.keyValueHeadCount = keyValueHeadCount
+        self.queryNorm = queryNorm
+        self.keyNorm = keyNorm
+        self.epsilon = epsilon
+        self.rotary = rotary
+    }
 }
 
 /// A weight with its optional bias.

@@ -41,6 +41,8 @@ public struct ForwardBatch: Sendable, Equatable {
     public var logitTokenIndices: [Int]
     /// Ascending indices into `tokenIDs` of the tokens whose last hidden states are wanted.
     public var hiddenTokenIndices: [Int]
+    /// Rows of logits that tokens are chosen from on the device, at most one draw a row; for runners that do so.
+    public var draws: [TokenDraw] = []
 
     /// A step's work.
     public init(

@@ -15,11 +15,23 @@ public protocol ModelRunner: AnyObject {
     /// The last hidden states, after the final norm, of the last step's `hiddenTokenIndices`: one row of E each, in
     /// that order. Valid until the next step. Empty for a runner that has none.
     var hiddenRows: UnsafeBufferPointer<Float> { get }
+
+    /// Whether the batch's draws are done; otherwise there must be none.
+    var drawsTokens: Bool { get }
+
+    /// What became of the last step's draws, in their order. The rows of logits that they were from need not be there.
+    var drawnTokens: [TokenDraw.Outcome] { get }
 }
 
 extension ModelRunner {
     /// None.
     public var hiddenRows: UnsafeBufferPointer<Float> { UnsafeBufferPointer(start: nil, count: 0) }
+
+    /// Not unless a runner says so.
+    public var drawsTokens: Bool { false }
+
+    /// None.
+    public var drawnTokens: [TokenDraw.Outcome] { [] }
 }
 
 /// Sizes of a loaded model and of its KV cache.
@@ -49,19 +61,19 @@ public struct ModelLimits: Sendable, Equatable {
 
 /// Raw scores, (M, V) in float32, owned by the runner and valid until its next step. The rows may be changed in place.
 public struct LogitRows {
-    /// M rows of V scores, contiguous.
+    /// M rows of V scores, contiguous; none where the device chose all tokens.
     public let scores: UnsafeMutableBufferPointer<Float>
     /// V.
     public let vocabularyCount: Int
+    /// M.
+    public let rowCount: Int
 
-    /// A view of scores.
-    public init(scores: UnsafeMutableBufferPointer<Float>, vocabularyCount: Int) {
+    /// A view of scores. `rowCount` is told where they are not there.
+    public init(scores: UnsafeMutableBufferPointer<Float>, vocabularyCount: Int, rowCount: Int? = nil) {
         self.scores = scores
         self.vocabularyCount = vocabularyCount
+        self.rowCount = rowCount ?? (vocabularyCount == 0 ? 0 : scores.count / vocabularyCount)
     }
-
-    /// M.
-    public var rowCount: Int { vocabularyCount == 0 ? 0 : scores.count / vocabularyCount }
 
     /// The scores of one row, (V).
     public subscript(row: Int) -> UnsafeMutableBufferPointer<Float> {

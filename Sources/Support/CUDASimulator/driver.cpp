@@ -185,7 +185,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int) {
     SIMULATED(cuDeviceGetAttribute)
     int capability = static_cast<int>(setting("PBCTL_SIMULATOR_CAPABILITY", 90));
     switch (attribute) {
-    case 16: *value = 4; return ok;
+    case 16: *value = static_cast<int>(setting("PBCTL_SIMULATOR_MULTIPROCESSORS", 4)); return ok;
     case 75: *value = capability / 10; return ok;
     case 76: *value = capability % 10; return ok;
     case 97: *value = 227 << 10; return ok;

@@ -17,6 +17,12 @@ struct Kernel {
     func launch(
         _ grid: Grid, threads: Int, sharedBytes: Int = 0, _ arguments: KernelArgument...
     ) throws(CUDAError) {
+        try launch(grid, threads: threads, sharedBytes: sharedBytes, arguments)
+    }
+
+    func launch(
+        _ grid: Grid, threads: Int, sharedBytes: Int = 0, _ arguments: [KernelArgument]
+    ) throws(CUDAError) {
         guard grid.x > 0, grid.y > 0, grid.z > 0 else { return }
         guard grid.x <= Int(Int32.max), grid.y <= 65535, grid.z <= 65535 else {
             throw CUDAError(.invalid, "\(name): a grid of (\(grid.x), \(grid.y), \(grid.z)) blocks")

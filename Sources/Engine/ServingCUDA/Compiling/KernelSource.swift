@@ -4,6 +4,7 @@ enum KernelSource: String, CaseIterable, Sendable {
     case rotary = "rope_kv"
     case attention = "attend"
     case adapters = "lora"
+    case sampling = "sample"
 
     /// What the compiler gets.
     var text: String { String(decoding: bytes, as: UTF8.self) }
@@ -17,6 +18,7 @@ enum KernelSource: String, CaseIterable, Sendable {
         case .rotary: PackageResources.rope_kv_cu
         case .attention: PackageResources.attend_cu
         case .adapters: PackageResources.lora_cu
+        case .sampling: PackageResources.sample_cu
         }
     }
 }

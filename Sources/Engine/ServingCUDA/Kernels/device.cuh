@@ -45,6 +45,17 @@ __device__ __forceinline__ void put(f16 *target, float x) {
     _Float16 half = (_Float16)x;
     memcpy(target, &half, 2);
 }
+// Two halves in a word, the first in its low bits.
+__device__ __forceinline__ unsigned pack_f16(float low, float high) {
+    f16 halves[2];
+    put(halves, low);
+    put(halves + 1, high);
+    return halves[0].bits | (unsigned)halves[1].bits << 16;
+}
+// d += a b on tensor cores: (16, 8) += (16, 16) (16, 8), fragments as PTX lays out mma.m16n8k16.
+__device__ __forceinline__ void multiply(float d[4], const unsigned a[4], const unsigned b[2]) {
+    pbctl_mma<unsigned short>(d, a, b, [](unsigned short bits) { return value(f16{bits}); });
+}
 #else
 __device__ __forceinline__ float value(f16 x) {
     float wide;
@@ -54,7 +65,32 @@ __device__ __forceinline__ float value(f16 x) {
 __device__ __forceinline__ void put(f16 *target, float x) {
     asm("cvt.rn.f16.f32 %0, %1;" : "=h"(target->bits) : "f"(x));
 }
+__device__ __forceinline__ unsigned pack_f16(float low, float high) {
+    unsigned word;
+    asm("cvt.rn.f16x2.f32 %0, %1, %2;" : "=r"(word) : "f"(high), "f"(low));
+    return word;
+}
+__device__ __forceinline__ void multiply(float d[4], const unsigned a[4], const unsigned b[2]) {
+    asm("mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+        "{%0, %1, %2, %3};"
+        : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b[0]), "r"(b[1]));
+}
 #endif
+
+#define MINUS_INFINITY __uint_as_float(0xff800000u)
+
+// Eight elements from an address of whole 16 bytes.
+__device__ __forceinline__ void load_eight(const float *from, float *to) {
+    float4 low = ((const float4 *)from)[0], high = ((const float4 *)from)[1];
+    to[0] = low.x, to[1] = low.y, to[2] = low.z, to[3] = low.w;
+    to[4] = high.x, to[5] = high.y, to[6] = high.z, to[7] = high.w;
+}
+template <class T> __device__ __forceinline__ void load_eight(const T *from, float *to) {
+    uint4 words = *(const uint4 *)from;
+    unsigned each[4] = {words.x, words.y, words.z, words.w};
+    for (int i = 0; i < 8; i++) to[i] = value(T{(unsigned short)(each[i / 2] >> (16 * (i % 2)))});
+}
 
 // Sums of a warp, in the order of a tree, the same in all lanes.
 __device__ __forceinline__ float warp_sum(float x) {

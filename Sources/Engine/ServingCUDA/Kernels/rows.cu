@@ -1,7 +1,8 @@
-// Operations on rows of float32, (T, width). Blocks of 256 threads unless said otherwise.
+// Operations on rows of float32, (T, stride) of which `width` elements are in use. Blocks of 256 threads unless said
+// otherwise.
 #include "device.cuh"
 
-// out[t] = scale * table[tokens[t]], (T, width); a block a row. tables[t], where there is one, stands in for the table.
+// out[t] = scale * table[tokens[t]]; a block a row. tables[t], where there is one, stands in for the table.
 extern "C" __global__ void embed(
     const ELEMENT *table, const ELEMENT *const *tables, const int *tokens, float scale, float *out, int width) {
     long long row = blockIdx.x;
@@ -11,32 +12,41 @@ extern "C" __global__ void embed(
 }
 PBCTL_EXPORT(embed)
 
-// out = in / rms(in) * weight over runs of `width` elements, `heads` of them a row; a block a run. weights[t], where
-// there is one, stands in for the weight. `packed` may be null, and `out` may be `in`.
+// in += scale * term where there is a term, then out = in / rms(in) * weight over runs of `width` elements, `heads` of
+// them a row; a block a run. weights[t], where there is one, stands in for the weight. `packed` may be null, and `out`
+// may be `in`.
 extern "C" __global__ void rms_norm(
-    const float *in, const float *weight, const float *const *weights, float epsilon, int width, int heads, float *out,
-    ELEMENT *packed) {
-    long long run = blockIdx.x;
-    const float *row_weight = weights ? weights[run / heads] : nullptr;
-    if (row_weight) weight = row_weight;
-    const float *from = in + run * width;
+    float *in, int in_stride, const float *term, int term_stride, float scale, const float *weight,
+    const float *const *weights, float epsilon, int width, int heads, float *out, ELEMENT *packed, int out_stride) {
+    long long row = blockIdx.x / heads, head = blockIdx.x % heads;
+    if (weights && weights[row]) weight = weights[row];
+    float *from = in + row * in_stride + head * width;
+    const float *added = term ? term + row * term_stride + head * width : nullptr;
     float squares = 0;
-    for (int i = threadIdx.x; i < width; i += blockDim.x) squares = fmaf(from[i], from[i], squares);
+    for (int i = threadIdx.x; i < width; i += blockDim.x) {
+        float x = from[i];
+        if (added) from[i] = x = fmaf(scale, added[i], x);
+        squares = fmaf(x, x, squares);
+    }
     float factor = 1.0f / sqrtf(block_sum(squares) / (float)width + epsilon);
+    long long to = row * out_stride + head * width;
     for (int i = threadIdx.x; i < width; i += blockDim.x) {
         float x = from[i] * factor * weight[i];
-        out[run * width + i] = x;
-        if (packed) put(packed + run * width + i, x);
+        out[to + i] = x;
+        if (packed) put(packed + to + i, x);
     }
 }
 PBCTL_EXPORT(rms_norm)
 
-// out = activation(gate) * up, elementwise. kind: 0 SiLU, 1 GELU by tanh, 2 GELU by the error function.
+// activation(gate) * up into `out`, or into `packed` where there is one; blocks in the directions (elements, row).
+// kind: 0 SiLU, 1 GELU by tanh, 2 GELU by the error function.
 extern "C" __global__ void gated(
-    int kind, const float *gate, const float *up, float *out, ELEMENT *packed, long long count) {
-    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= count) return;
-    float x = gate[i], y;
+    int kind, const float *gate, const float *up, int gate_stride, int up_stride, int width, float *out,
+    ELEMENT *packed, int out_stride) {
+    long long row = blockIdx.y;
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= width) return;
+    float x = gate[row * gate_stride + i], y;
     if (kind == 0) {
         y = x / (1.0f + expf(-x));
     } else if (kind == 1) {
@@ -44,45 +54,65 @@ extern "C" __global__ void gated(
     } else {
         y = 0.5f * x * (1.0f + erff(x * 0.7071067811865476f));
     }
-    y *= up[i];
-    out[i] = y;
-    if (packed) put(packed + i, y);
+    y *= up[row * up_stride + i];
+    if (packed)
+        put(packed + row * out_stride + i, y);
+    else
+        out[row * out_stride + i] = y;
 }
 PBCTL_EXPORT(gated)
 
-// sum += scale * term, elementwise.
-extern "C" __global__ void add_scaled(const float *term, float scale, float *sum, long long count) {
-    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < count) sum[i] = fmaf(scale, term[i], sum[i]);
+// sum += scale * term; blocks in the directions (elements, row).
+extern "C" __global__ void add_scaled(
+    const float *term, int term_stride, float scale, float *sum, int sum_stride, int width) {
+    long long row = blockIdx.y;
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < width) sum[row * sum_stride + i] = fmaf(scale, term[row * term_stride + i], sum[row * sum_stride + i]);
 }
 PBCTL_EXPORT(add_scaled)
 
-// rows[t] += bias, (T, width).
-extern "C" __global__ void add_bias(float *rows, const float *bias, int width, long long count) {
-    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < count) rows[i] += bias[i % width];
+// rows = rows * gain + offset, where a null gain is 1 and a null offset 0; blocks in the directions (elements, row).
+extern "C" __global__ void adjust(float *rows, int stride, const float *gain, const float *offset, int width) {
+    long long row = blockIdx.y;
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= width) return;
+    float x = rows[row * stride + i];
+    if (gain) x *= gain[i];
+    if (offset) x += offset[i];
+    rows[row * stride + i] = x;
 }
-PBCTL_EXPORT(add_bias)
+PBCTL_EXPORT(adjust)
 
 // out[i] = in[rows[i]], (count, width); a block a row.
-extern "C" __global__ void gather(const float *in, const int *rows, float *out, int width) {
+extern "C" __global__ void gather(const float *in, int in_stride, const int *rows, float *out, int width) {
     long long row = blockIdx.x, from = rows[row];
-    for (int i = threadIdx.x; i < width; i += blockDim.x) out[row * width + i] = in[from * width + i];
+    for (int i = threadIdx.x; i < width; i += blockDim.x) out[row * width + i] = in[from * in_stride + i];
 }
 PBCTL_EXPORT(gather)
 
-// x = scale * x, then cap * tanh(x / cap) where the cap is positive.
-extern "C" __global__ void scale_and_cap(float *rows, float scale, float cap, long long count) {
-    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i >= count) return;
-    float x = scale * rows[i];
-    rows[i] = cap > 0 ? cap * tanhf(x / cap) : x;
+// x = scale * x, then cap * tanh(x / cap) where the cap is positive; blocks in the directions (elements, row).
+extern "C" __global__ void scale_and_cap(float *rows, int stride, float scale, float cap, int width) {
+    long long row = blockIdx.y;
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i >= width) return;
+    float x = scale * rows[row * stride + i];
+    rows[row * stride + i] = cap > 0 ? cap * tanhf(x / cap) : x;
 }
 PBCTL_EXPORT(scale_and_cap)
 
-// The rows as cuBLAS reads them.
-extern "C" __global__ void pack(const float *rows, ELEMENT *packed, long long count) {
-    long long i = (long long)blockIdx.x * blockDim.x + threadIdx.x;
-    if (i < count) put(packed + i, rows[i]);
+// The rows, scaled, as cuBLAS reads them; blocks in the directions (elements, row).
+extern "C" __global__ void pack(
+    const float *rows, int stride, float scale, ELEMENT *packed, int packed_stride, int width) {
+    long long row = blockIdx.y;
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < width) put(packed + row * packed_stride + i, scale * rows[row * stride + i]);
 }
 PBCTL_EXPORT(pack)
+
+// The way back.
+extern "C" __global__ void unpack(const ELEMENT *packed, float *rows, int stride, int width) {
+    long long row = blockIdx.y;
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < width) rows[row * stride + i] = value(packed[row * stride + i]);
+}
+PBCTL_EXPORT(unpack)

@@ -41,12 +41,13 @@ unsigned char *pbctl_shared_end() { return __stop_pbctl_shared; }
 #define gridDim (pbctl_now->grid)
 #define warpSize 32
 #define __global__
-#define __device__ static
+#define __device__ __attribute__((visibility("hidden")))
 #define __host__
 #define __forceinline__ inline
 #define __shared__ static __attribute__((section("pbctl_shared")))
 #define __constant__ static
 #define __launch_bounds__(...)
+#define __align__(bytes) __attribute__((aligned(bytes)))
 #define __restrict__ __restrict
 #define DYNAMIC_SHARED(type, name) type *name = (type *)pbctl_now->dynamic_shared
 
@@ -101,6 +102,11 @@ template <class T> __attribute__((noinline)) static T __shfl_down_sync(unsigned 
     const uint64_t *all = pbctl_now->exchange(mask, pbctl_bits(value), PBCTL_PLACE);
     unsigned lane = pbctl_lane();
     return lane + by < 32 ? pbctl_value<T>(all[lane + by]) : value;
+}
+template <class T> __attribute__((noinline)) static T __shfl_up_sync(unsigned mask, T value, unsigned by) {
+    const uint64_t *all = pbctl_now->exchange(mask, pbctl_bits(value), PBCTL_PLACE);
+    unsigned lane = pbctl_lane();
+    return lane >= by ? pbctl_value<T>(all[lane - by]) : value;
 }
 __attribute__((noinline)) static unsigned __ballot_sync(unsigned mask, int predicate) {
     const uint64_t *all = pbctl_now->exchange(mask, predicate != 0, PBCTL_PLACE);

@@ -9,6 +9,7 @@
 /// | PBCTL_SIMULATOR_CXX | the compiler of kernels (default: clang++, else g++) |
 /// | PBCTL_SIMULATOR_MEMORY | bytes of device memory (default: 1 GiB) |
 /// | PBCTL_SIMULATOR_DEVICES | how many devices there are (default: 1) |
+/// | PBCTL_SIMULATOR_MULTIPROCESSORS | of a device (default: 4) |
 /// | PBCTL_SIMULATOR_CAPABILITY | compute capability (default: 90) |
 /// | PBCTL_SIMULATOR_DRIVER | CUDA version that the driver knows (default: 13000) |
 /// | PBCTL_SIMULATOR_ORDER | order of blocks and warps: forward, reverse or a number that seeds a random one |

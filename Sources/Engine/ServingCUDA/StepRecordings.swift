@@ -1,0 +1,97 @@
+import CCUDAHeaders
+
+/// Steps recorded as graphs, by what they depend on beside the contents of memory.
+struct StepRecordings {
+    /// What makes two steps the same work.
+    struct Key: Hashable {
+        /// Rows, those of no token included.
+        var rowCount: Int
+        /// Spans of positions that attention is launched for.
+        var spanCount: Int
+        /// Linear slots that adapters change.
+        var slots: SlotSet
+        /// What is read after the step.
+        var results: [ObjectIdentifier]
+    }
+
+    private struct Recording {
+        let graph: RecordedGraph
+        /// Held, so that nothing else gets their identity.
+        let results: [CUDAActivation]
+    }
+
+    private var recordings: [Key: Recording] = [:]
+    /// Steps that were computed once without being recorded: memory for them is there, and algorithms are chosen.
+    private var known: Set<Key> = []
+    private var refused: Set<Key> = []
+    /// Whether a step is being recorded.
+    var isRecording = false
+    /// Sizes of steps and of their contexts vary within bounds, adapters' modules do not.
+    private static let limit = 512
+
+    /// Row counts that are recorded: others are rounded up to one of these.
+    static func rowCount(for tokenCount: Int) -> Int? {
+        switch tokenCount {
+        case 1, 2: tokenCount
+        case 3, 4: 4
+        case 5...256: (tokenCount + 7) / 8 * 8
+        default: nil
+        }
+    }
+
+    /// Recordings kept.
+    var count: Int { recordings.count }
+
+    func graph(_ key: Key) -> RecordedGraph? { recordings[key]?.graph }
+
+    /// Whether a step is to be recorded: the second time that it comes.
+    mutating func isDue(_ key: Key) -> Bool { !known.insert(key).inserted && !refused.contains(key) }
+
+    mutating func keep(_ graph: RecordedGraph, for key: Key, results: [CUDAActivation]) {
+        if recordings.count >= Self.limit { forgetAll() }
+        recordings[key] = Recording(graph: graph, results: results)
+    }
+
+    /// Takes down that a step can't be recorded.
+    mutating func refuse(_ key: Key) { refused.insert(key) }
+
+    mutating func forgetAll() {
+        recordings = [:]
+        known = []
+    }
+}
+
+/// Work of a stream that can be put there again at once.
+final class RecordedGraph {
+    private let device: CUDADevice
+    private let executable: cuda_graph_exec_ref
+
+    /// Records what a body puts on the device's stream; nothing of it runs.
+    init(_ device: CUDADevice, _ body: () throws -> Void) throws {
+        self.device = device
+        let driver = device.libraries.driver
+        try driver.check(
+            driver.stream_begin_capture(device.stream, Int32(CUDA_CAPTURE_THREAD_LOCAL)), "recording a step")
+        let result = Result { try body() }
+        var graph: cuda_graph_ref?
+        let status = driver.stream_end_capture(device.stream, &graph)
+        defer { if let graph { _ = driver.graph_destroy(graph) } }
+        try result.get()
+        try driver.check(status, "recording a step")
+        var executable: cuda_graph_exec_ref?
+        guard let graph else { throw CUDAError(.deviceFailed, "the driver recorded nothing") }
+        try driver.check(driver.graph_instantiate(&executable, graph, 0), "recording a step")
+        guard let executable else { throw CUDAError(.deviceFailed, "the driver recorded nothing") }
+        self.executable = executable
+    }
+
+    deinit {
+        guard (try? device.activate()) != nil else { return }
+        _ = device.libraries.driver.graph_exec_destroy(executable)
+    }
+
+    /// Puts the work on the stream.
+    func launch() throws(CUDAError) {
+        try device.libraries.driver.check(device.libraries.driver.graph_launch(executable, device.stream), "a step")
+    }
+}
