@@ -57,7 +57,7 @@ let engine: [Target] = [
             "CCUDAHeaders", "CServingKernels", "ServingTensors", .product(name: "Crypto", package: "swift-crypto"),
         ],
         path: "Sources/Engine/ServingCUDA",
-        resources: ["device.cuh", "rows.cu", "rope_kv.cu", "attend.cu", "lora.cu", "sample.cu"].map {
+        resources: ["device.cuh", "rows.cu", "rope_kv.cu", "attend.cu", "lora.cu", "products.cu", "sample.cu"].map {
             .embedInCode("Kernels/" + $0)
         },
         swiftSettings: swiftSettings),
@@ -68,6 +68,9 @@ let engine: [Target] = [
             "ServingAdapters", "ServingChatTemplates", "ServingCPU", "ServingCUDA", "ServingEngine", "ServingJSON",
             "ServingModelFiles", "ServingModels", "ServingTensors", "ServingTokenizers",
         ]),
+    target(
+        "Engine", "ServingDiagnostics",
+        ["ServingCPU", "ServingCUDA", "ServingEngine", "ServingModelFiles", "ServingModels", "ServingTensors"]),
 ]
 
 let control: [Target] = [
@@ -143,8 +146,8 @@ let commandLine: [Target] = [
             "HTTPServing",
             "LoadGenerator", "ModelHub",
             "ReplicaServer", "ServingAdapters", "ServingChatTemplates",
-            "ServingCPU", "ServingCUDA", "ServingEngine", "ServingJSON", "ServingModelFiles", "ServingModels",
-            "ServingRuntime",
+            "ServingCPU", "ServingCUDA", "ServingDiagnostics", "ServingEngine", "ServingJSON", "ServingModelFiles",
+            "ServingModels", "ServingRuntime",
             "ServingTensors", "ServingTokenizers", "Terminal", .product(name: "Yams", package: "Yams"),
         ]),
     .executableTarget(
@@ -159,8 +162,8 @@ let testing: [Target] = [
     tests(
         "ServingCUDATests",
         [
-            "CCUDAHeaders", "ServingAdapters", "ServingCPU", "ServingCUDA", "ServingEngine", "ServingModelFiles",
-            "ServingModels", "ServingTensors",
+            "CCUDAHeaders", "ServingAdapters", "ServingCPU", "ServingCUDA", "ServingDiagnostics", "ServingEngine",
+            "ServingModelFiles", "ServingModels", "ServingTensors",
         ]),
     tests("ServingJSONTests", ["ServingJSON"]),
     tests("ServingModelFilesTests", ["ServingModelFiles", "ServingJSON", "ServingTensors"]),

@@ -49,6 +49,20 @@ extension CUDABackendTests {
             #expect(launched.runner.backend.recordings.count == 0)
         }
 
+        @Test(arguments: [CUDABackend.Options.Products.own, .cublas], [WeightElement.f32, .bf16])
+        func otherWaysToMultiplyGiveTheSame(
+            _ products: CUDABackend.Options.Products, _ element: WeightElement
+        ) throws {
+            let path = CUDAFixtures.adaptedModel
+            let chunks = [4] + [Int](repeating: 1, count: 8)
+            let tried = try model(path, element)
+            let other = try model(path, element) { $0.products = products }
+            let ids = tokens(12, tried)
+            let difference = largestDifference(
+                try tried.logits(of: ids, chunks: chunks), try other.logits(of: ids, chunks: chunks))
+            #expect(difference <= (element == .f32 ? 1e-4 : 0.1), "\(difference)")
+        }
+
         @Test(arguments: [false, true]) func sequencesDecodeTogetherAsAlone(_ isDeterministic: Bool) throws {
             let path = CUDAFixtures.adaptedModel
             let model = try model(path) { $0.isDeterministic = isDeterministic }

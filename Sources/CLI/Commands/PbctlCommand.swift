@@ -29,7 +29,7 @@ public struct PbctlCommand: AsyncParsableCommand {
                 ]),
             CommandGroup(name: "Prompting", subcommands: [PromptCommand.self, ChatCommand.self, TokenizeCommand.self]),
             CommandGroup(name: "Models", subcommands: [ModelsCommand.self, AdaptersCommand.self]),
-            CommandGroup(name: "Engine", subcommands: [EngineCommand.self, BenchCommand.self]),
+            CommandGroup(name: "Engine", subcommands: [EngineCommand.self, BenchCommand.self, GPUCommand.self]),
             CommandGroup(
                 name: "System",
                 subcommands: [

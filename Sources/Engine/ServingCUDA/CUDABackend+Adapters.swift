@@ -148,6 +148,6 @@ extension CUDABackend {
         else { return }
         try kernels.embedUpdate.launch(
             .init(x: output.rowCount), threads: 256, .address(updates), .address(step.tokens), .int(vocabulary),
-            .float(scale), .address(output.rows), .int(output.width))
+            .float(scale), .address(output.rows), .int(output.stride), .int(output.width))
     }
 }

@@ -41,7 +41,8 @@ extension CUDABackend: Backend {
             let tables = try pointers(step.spans, rowCount: step.tokenCount) { $0.embeddingTable?.address }
             try kernels.embed.launch(
                 .init(x: output.rowCount), threads: Self.threadCount, .address(table.address),
-                .address(tables), .address(step.tokens), .float(scale), .address(output.rows), .int(output.width))
+                .address(tables), .address(step.tokens), .float(scale), .address(output.rows), .int(output.stride),
+                .int(output.width))
             try adaptEmbeddings(vocabulary: table.rowCount, scale: scale, output)
             return
         }
@@ -338,7 +339,7 @@ extension CUDABackend: Backend {
         let numbers = isLogits ? step.gatheredRows : try upload(rows.map { Int32($0) })
         try kernels.gather.launch(
             .init(x: rows.count), threads: Self.threadCount, .address(input.rows), .int(input.stride),
-            .address(numbers), .address(output.rows), .int(input.width))
+            .address(numbers), .address(output.rows), .int(output.stride), .int(input.width))
     }
 
     /// Scales rows and bounds them softly.

@@ -53,8 +53,18 @@ public final class CUDABackend {
         public var isDeterministic = false
         /// Whether steps of one token a sequence are recorded as graphs and replayed.
         public var recordsSteps = true
-        /// Whether products go through cuBLASLt, or else by cuBLAS's own choice.
-        public var usesCublasLt = true
+        /// How products are computed.
+        public var products = Products.tried
+
+        /// Ways to compute products.
+        public enum Products: String, Sendable {
+            /// What is fastest when a shape is first met, of cuBLASLt's suggestions and a kernel of our own.
+            case tried
+            /// By cuBLAS's own choice.
+            case cublas
+            /// By a kernel of our own, where it can.
+            case own
+        }
 
         /// The fastest way.
         public init() {}
@@ -71,8 +81,7 @@ public final class CUDABackend {
             device.libraries, capability: device.capability,
             cache: options.cacheFolder.map(KernelCache.init(folder:)))
         kernels = try StepKernels(device, compiler: compiler, element: element)
-        products = try MatrixProducts(device, element: element, usesLt: options.usesCublasLt)
-        products.triesAlgorithms = !options.isDeterministic
+        products = try MatrixProducts(device, options, kernels: kernels.multiply)
         step = StepInputs(device)
     }
 

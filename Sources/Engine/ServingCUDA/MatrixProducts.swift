@@ -1,8 +1,7 @@
 import CCUDAHeaders
 
-/// Products of rows with weights through cuBLASLt, each shape by the algorithm that was fastest when it was first met.
-///
-/// Where cuBLASLt offers none for a shape, cuBLAS's own choice computes it.
+/// Products of rows with weights, each shape the way that was fastest when it was first met: one of cuBLASLt's suggestions
+/// or, for few rows, a kernel of our own. Where cuBLASLt suggests nothing, cuBLAS's own choice computes it.
 final class MatrixProducts {
     private let device: CUDADevice
     private let element: WeightElement
@@ -10,8 +9,9 @@ final class MatrixProducts {
     private let handle: cublaslt_handle_ref?
     private var plans: [Shape: Plan] = [:]
     private let workspace: DeviceMemory
-    /// Whether algorithms are tried; otherwise cuBLASLt's first suggestion is taken.
-    var triesAlgorithms = true
+    /// Kernels of our own, by their number of rows.
+    private let kernels: [Int: Kernel]
+    private let options: CUDABackend.Options
 
     /// A weight (n, k) and m rows of k elements that give m rows of n.
     struct Shape: Hashable {
@@ -49,6 +49,8 @@ final class MatrixProducts {
         let description: cublaslt_matmul_desc_ref
         let layouts: (weight: cublaslt_layout_ref, input: cublaslt_layout_ref, output: cublaslt_layout_ref)
         var algorithm: cublaslt_algorithm
+        /// Ours, in place of the algorithm.
+        var kernel: Kernel?
         private let table: cublaslt_table
 
         init(
@@ -74,9 +76,14 @@ final class MatrixProducts {
     /// Algorithms that are tried, and how often each.
     private static let (candidateCount, trialCount) = (8, 5)
 
-    init(_ device: CUDADevice, element: WeightElement, usesLt: Bool) throws(CUDAError) {
+    init(
+        _ device: CUDADevice, _ options: CUDABackend.Options, kernels: [Int: Kernel]
+    ) throws(CUDAError) {
         self.device = device
-        self.element = element
+        self.options = options
+        self.kernels = kernels
+        element = options.element
+        let usesLt = options.products != .cublas
         workspace = try DeviceMemory(device, byteCount: usesLt ? Self.workspaceBytes : 0, purpose: "cuBLASLt")
         var handle: cublaslt_handle_ref?
         let isMade = usesLt && device.libraries.cublasLt.create(&handle) == 0
@@ -106,13 +113,22 @@ final class MatrixProducts {
                 return try multiplyPlainly(weight, input, into: output, shape)
             }
             plan = made
-            if mayTry, triesAlgorithms, candidates.count > 1, !shape.adds {
-                try choose(handle, plan, among: candidates, weight, input, output)
+            let own = kernel(for: shape)
+            if options.products == .own {
+                plan.kernel = own
+            } else if mayTry, !options.isDeterministic, !shape.adds {
+                try choose(handle, plan, among: candidates, own, (weight, input, output), shape)
             }
             if plans.count >= Self.planLimit { plans = [:] }
             plans[shape] = plan
         }
-        try check(run(handle, plan, weight, input, output, adds: shape.adds), shape)
+        try run(handle, plan, (weight, input, output), shape)
+    }
+
+    /// Our own kernel for a shape that it computes.
+    private func kernel(for shape: Shape) -> Kernel? {
+        let isWhole = [shape.inputs, shape.weightStride, shape.inputStride].allSatisfy { $0 % 8 == 0 }
+        return isWhole && shape.alignment >= 16 ? kernels[shape.rows] : nil
     }
 
     /// By cuBLAS's own choice.
@@ -142,15 +158,24 @@ final class MatrixProducts {
         UnsafeMutableRawPointer(bitPattern: UInt(address))
     }
 
+    private typealias Operands = (weight: cuda_address, input: cuda_address, output: cuda_address)
+
     private func run(
-        _ handle: cublaslt_handle_ref, _ plan: Plan, _ weight: cuda_address, _ input: cuda_address,
-        _ output: cuda_address, adds: Bool
-    ) -> Int32 {
-        var (one, kept) = (Float(1), Float(adds ? 1 : 0))
-        return device.libraries.cublasLt.matmul(
-            handle, plan.description, &one, Self.pointer(weight), plan.layouts.weight, Self.pointer(input),
-            plan.layouts.input, &kept, Self.pointer(output), plan.layouts.output, Self.pointer(output),
-            plan.layouts.output, &plan.algorithm, Self.pointer(workspace.address), Self.workspaceBytes, device.stream)
+        _ handle: cublaslt_handle_ref, _ plan: Plan, _ operands: Operands, _ shape: Shape
+    ) throws(CUDAError) {
+        if let kernel = plan.kernel {
+            return try kernel.launch(
+                .init(x: (shape.outputs + 7) / 8), threads: 256, .address(operands.weight), .int(shape.weightStride),
+                .address(operands.input), .int(shape.inputStride), .address(operands.output),
+                .int(shape.outputStride), .int(shape.inputs), .int(shape.outputs), .int(shape.adds ? 1 : 0))
+        }
+        var (one, kept) = (Float(1), Float(shape.adds ? 1 : 0))
+        let status = device.libraries.cublasLt.matmul(
+            handle, plan.description, &one, Self.pointer(operands.weight), plan.layouts.weight,
+            Self.pointer(operands.input), plan.layouts.input, &kept, Self.pointer(operands.output),
+            plan.layouts.output, Self.pointer(operands.output), plan.layouts.output, &plan.algorithm,
+            Self.pointer(workspace.address), Self.workspaceBytes, device.stream)
+        try check(status, shape)
     }
 
     /// A plan by the first suggestion, and all suggestions; nil where there is none.
@@ -197,22 +222,25 @@ final class MatrixProducts {
         return (plan, usable)
     }
 
-    /// Times each suggestion on the rows at hand and keeps the fastest. Results are written as they will be again.
+    /// Times each way on the rows at hand and keeps the fastest. Results are written as they will be again.
     private func choose(
-        _ handle: cublaslt_handle_ref, _ plan: Plan, among candidates: [cublaslt_algorithm], _ weight: cuda_address,
-        _ input: cuda_address, _ output: cuda_address
+        _ handle: cublaslt_handle_ref, _ plan: Plan, among candidates: [cublaslt_algorithm], _ own: Kernel?,
+        _ operands: Operands, _ shape: Shape
     ) throws(CUDAError) {
         let clock = try StreamClock(device)
-        var best = (milliseconds: Float.infinity, algorithm: candidates[0])
-        for candidate in candidates {
-            plan.algorithm = candidate
-            // The first run loads code.
-            guard run(handle, plan, weight, input, output, adds: false) == 0 else { continue }
+        let ways: [(algorithm: cublaslt_algorithm, kernel: Kernel?)] =
+            candidates.map { ($0, nil) } + (own.map { [(candidates[0], $0)] } ?? [])
+        guard ways.count > 1 else { return }
+        var best = (milliseconds: Float.infinity, way: 0)
+        for (index, way) in ways.enumerated() {
+            (plan.algorithm, plan.kernel) = way
+            // The first run loads code. What can't be run is not chosen.
+            do throws(CUDAError) { try run(handle, plan, operands, shape) } catch { continue }
             try clock.start()
-            for _ in 0..<Self.trialCount { _ = run(handle, plan, weight, input, output, adds: false) }
+            for _ in 0..<Self.trialCount { try run(handle, plan, operands, shape) }
             let milliseconds = try clock.stop()
-            if milliseconds < best.milliseconds { best = (milliseconds, candidate) }
+            if milliseconds < best.milliseconds { best = (milliseconds, index) }
         }
-        plan.algorithm = best.algorithm
+        (plan.algorithm, plan.kernel) = ways[best.way]
     }
 }

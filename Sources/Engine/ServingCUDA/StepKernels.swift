@@ -4,6 +4,8 @@ final class StepKernels {
     let angles, placeF16, placeF32: Kernel
     let shrink, expand, embedUpdate: Kernel
     let sample: Kernel
+    /// Products of so many rows.
+    let multiply: [Int: Kernel]
     /// Elements of a row that a block of `shrink` takes; as in the source.
     static let shrinkSlice = 2048
     private let modules: [KernelModules]
@@ -29,6 +31,10 @@ final class StepKernels {
         expand = try shared.kernel("expand", in: .adapters)
         embedUpdate = try shared.kernel("embed_update", in: .adapters)
         sample = try shared.kernel("sample", in: .sampling)
+        multiply = [
+            1: try shared.kernel("multiply_1", in: .products), 2: try shared.kernel("multiply_2", in: .products),
+            4: try shared.kernel("multiply_4", in: .products), 8: try shared.kernel("multiply_8", in: .products),
+        ]
         modules = [shared, exact]
     }
 
@@ -38,6 +44,7 @@ final class StepKernels {
             KernelCompiler.Unit(source: .rows, macros: elementMacro),
             KernelCompiler.Unit(source: .adapters, macros: elementMacro),
             KernelCompiler.Unit(source: .sampling, macros: []),
+            KernelCompiler.Unit(source: .products, macros: elementMacro),
             KernelCompiler.Unit(source: .rotary, macros: [(name: "CACHE", value: "f16")]),
             KernelCompiler.Unit(source: .rotary, macros: [(name: "CACHE", value: "float")]),
         ]

@@ -62,6 +62,29 @@ public struct DecoderConfig: Sendable, Equatable {
     public var layerCount: Int { layers.count }
 }
 
+extension DecoderConfig {
+    /// A decoder that does nothing beside what all do; the rest is set after.
+    public init(
+        architecture: String, vocabularyCount: Int, hiddenSize: Int, feedForwardSize: Int, headCount: Int,
+        keyValueHeadCount: Int, headDimension: Int, contextLength: Int, normEpsilon: Float,
+        activation: GatedActivation, softmaxScale: Float, rotaries: [RotaryEmbedding], layers: [Layer]
+    ) {
+        self.architecture = architecture
+        self.vocabularyCount = vocabularyCount
+        self.hiddenSize = hiddenSize
+        self.feedForwardSize = feedForwardSize
+        self.headCount = headCount
+        self.keyValueHeadCount = keyValueHeadCount
+        self.headDimension = headDimension
+        self.contextLength = contextLength
+        self.normEpsilon = normEpsilon
+        self.activation = activation
+        self.softmaxScale = softmaxScale
+        self.rotaries = rotaries
+        self.layers = layers
+    }
+}
+
 /// Why a model can't be run.
 public struct ModelError: Error, Equatable, CustomStringConvertible {
     /// What kind of problem it is.

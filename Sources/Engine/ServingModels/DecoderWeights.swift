@@ -46,6 +46,28 @@ public struct DecoderLayerWeights: Sendable {
     /// (E), on the feed-forward layer's result (sandwich norms).
     public var postFeedForwardNorm: StoredTensor?
 
+    /// A layer's tensors; what some families have is nil.
+    public init(
+        attentionNorm: StoredTensor, query: LinearWeights, key: LinearWeights, value: LinearWeights,
+        output: LinearWeights, queryNorm: StoredTensor? = nil, keyNorm: StoredTensor? = nil,
+        postAttentionNorm: StoredTensor? = nil, feedForwardNorm: StoredTensor, gate: LinearWeights,
+        up: LinearWeights, down: LinearWeights, postFeedForwardNorm: StoredTensor? = nil
+    ) {
+        self.attentionNorm = attentionNorm
+        self.query = query
+        self.key = key
+        self.value = value
+        self.output = output
+        self.queryNorm = queryNorm
+        self.keyNorm = keyNorm
+        self.postAttentionNorm = postAttentionNorm
+        self.feedForwardNorm = feedForwardNorm
+        self.gate = gate
+        self.up = up
+        self.down = down
+        self.postFeedForwardNorm = postFeedForwardNorm
+    }
+
     /// Bytes of all of them.
     var byteCount: Int {
         let linear = [query, key, value, output, gate, up, down]
@@ -64,6 +86,16 @@ public struct DecoderWeights: Sendable {
     public var finalNorm: StoredTensor
     /// (V, E); the embedding table itself where the two are tied.
     public var head: LinearWeights
+
+    /// Tensors of a decoder, of the shapes that its config says.
+    public init(
+        embedding: StoredTensor, layers: [DecoderLayerWeights], finalNorm: StoredTensor, head: LinearWeights
+    ) {
+        self.embedding = embedding
+        self.layers = layers
+        self.finalNorm = finalNorm
+        self.head = head
+    }
 
     /// Bytes of all tensors, each counted as often as it is uploaded.
     var byteCount: Int {

@@ -5,6 +5,7 @@ enum KernelSource: String, CaseIterable, Sendable {
     case attention = "attend"
     case adapters = "lora"
     case sampling = "sample"
+    case products
 
     /// What the compiler gets.
     var text: String { String(decoding: bytes, as: UTF8.self) }
@@ -19,6 +20,7 @@ enum KernelSource: String, CaseIterable, Sendable {
         case .attention: PackageResources.attend_cu
         case .adapters: PackageResources.lora_cu
         case .sampling: PackageResources.sample_cu
+        case .products: PackageResources.products_cu
         }
     }
 }

@@ -1,7 +1,7 @@
 import CCUDAHeaders
 
 /// How weights, and the rows that meet them, are held on the device.
-public enum WeightElement: Sendable, Equatable {
+public enum WeightElement: Sendable, Equatable, CaseIterable {
     /// 8 bits of precision with float32's range: the default.
     case bf16
     /// 11 bits of precision, up to 65504.

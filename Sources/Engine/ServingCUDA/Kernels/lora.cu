@@ -97,10 +97,11 @@ extern "C" __global__ void expand(
 }
 PBCTL_EXPORT(expand)
 
-// out[t] += scale * scaling * B A[:, token], (T, width); A is (rank, vocabulary). A block a row; updates[t] may be
+// out[t] += scale * scaling * B A[:, token], (T, out_stride); A is (rank, vocabulary). A block a row; updates[t] may be
 // null.
 extern "C" __global__ void embed_update(
-    const Update *const *updates, const int *tokens, int vocabulary, float scale, float *out, int width) {
+    const Update *const *updates, const int *tokens, int vocabulary, float scale, float *out, int out_stride,
+    int width) {
     long long row = blockIdx.x;
     if (!updates[row]) return;
     Update update = *updates[row];
@@ -111,7 +112,7 @@ extern "C" __global__ void embed_update(
             float a = value(update.a[(long long)r * a_stride + tokens[row]]);
             sum = fmaf(value(update.b[(long long)o * b_stride + r]), a, sum);
         }
-        out[row * width + o] = fmaf(scale * update.scaling, sum, out[row * width + o]);
+        out[row * out_stride + o] = fmaf(scale * update.scaling, sum, out[row * out_stride + o]);
     }
 }
 PBCTL_EXPORT(embed_update)

@@ -4,11 +4,12 @@
 
 // out[t] = scale * table[tokens[t]]; a block a row. tables[t], where there is one, stands in for the table.
 extern "C" __global__ void embed(
-    const ELEMENT *table, const ELEMENT *const *tables, const int *tokens, float scale, float *out, int width) {
+    const ELEMENT *table, const ELEMENT *const *tables, const int *tokens, float scale, float *out, int out_stride,
+    int width) {
     long long row = blockIdx.x;
     const ELEMENT *from = tables && tables[row] ? tables[row] : table;
     from += (long long)tokens[row] * width;
-    for (int i = threadIdx.x; i < width; i += blockDim.x) out[row * width + i] = scale * value(from[i]);
+    for (int i = threadIdx.x; i < width; i += blockDim.x) out[row * out_stride + i] = scale * value(from[i]);
 }
 PBCTL_EXPORT(embed)
 
@@ -83,10 +84,11 @@ extern "C" __global__ void adjust(float *rows, int stride, const float *gain, co
 }
 PBCTL_EXPORT(adjust)
 
-// out[i] = in[rows[i]], (count, width); a block a row.
-extern "C" __global__ void gather(const float *in, int in_stride, const int *rows, float *out, int width) {
+// out[i] = in[rows[i]]; a block a row.
+extern "C" __global__ void gather(
+    const float *in, int in_stride, const int *rows, float *out, int out_stride, int width) {
     long long row = blockIdx.x, from = rows[row];
-    for (int i = threadIdx.x; i < width; i += blockDim.x) out[row * width + i] = in[from * in_stride + i];
+    for (int i = threadIdx.x; i < width; i += blockDim.x) out[row * out_stride + i] = in[from * in_stride + i];
 }
 PBCTL_EXPORT(gather)
 

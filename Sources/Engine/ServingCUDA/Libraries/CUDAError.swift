@@ -24,7 +24,8 @@ public struct CUDAError: Error, Equatable, CustomStringConvertible {
     /// The message.
     public let description: String
 
-    init(_ code: Code, _ description: String) {
+    /// An error.
+    public init(_ code: Code, _ description: String) {
         self.code = code
         self.description = description
     }
