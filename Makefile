@@ -4,7 +4,7 @@ DESTDIR ?=
 SWIFT_FORMAT = swift format lint --strict --configuration .swift-format -r Sources Tests Package.swift
 
 .DEFAULT_GOAL := help
-.PHONY: help build release test check fmt bench-cpu bench-adapters fuzz man completions docs install clean
+.PHONY: help build release test check fmt bench-cpu bench-adapters gpu-bench fuzz man completions docs install clean
 
 help: ## List these targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | awk -F':.*## ' '{printf "  %-14s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ bench-cpu: ## Measure beside llama.cpp (LLAMA_BIN=its binaries)
 
 bench-adapters: ## Measure what many adapters cost, beside llama.cpp (LLAMA_BIN=its binaries)
 	./scripts/bench-adapters
+
+gpu-bench: ## Check and measure on an NVIDIA GPU, beside PyTorch and PEFT
+	./scripts/gpu-bench
 
 fuzz: ## Fuzz the readers of untrusted files, 60 s each
 	./scripts/fuzz

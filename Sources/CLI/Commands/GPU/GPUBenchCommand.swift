@@ -105,7 +105,8 @@ struct GPUBenchCommand: AsyncParsableCommand {
         }
         for context in context.values {
             for batch in batches.values {
-                for adapters in adapters.values {
+                // A sequence has one adapter.
+                for adapters in adapters.values where adapters <= batch {
                     let row = BenchRow(kind: "decode", batch: batch, context: context, adapters: adapters, rank: rank)
                     try show(row) {
                         try bench.decode(
