@@ -27,6 +27,16 @@ import Testing
         #expect(process.terminationStatus == 0)
     }
 
+    @Test func compileForHopperAlone() throws {
+        let compiler = try compiler(90)
+        for unit in StepKernels.units(.bf16) + Self.shapes.map({ AttentionKernels.unit($0, element: .bf16) }) {
+            let (image, log) = try compiler.compile(
+                unit.source.text, fileName: unit.source.rawValue + ".cu",
+                options: ["--gpu-architecture=sm_90a", "--std=c++17"] + unit.macroOptions)
+            #expect(!image.isEmpty && !log.contains("warning"), "\(log)")
+        }
+    }
+
     /// Shapes of models that people run, and odd ones.
     private static let shapes = [
         AttentionShape(headDimension: 64, headsPerKVHead: 3, positionsPerBlock: 16, isExact: false),

@@ -47,18 +47,28 @@ enum SimulatedGPU {
 
     /// Runs a test with the simulator set up differently, and repairs the device after it.
     static func with<Result>(_ name: String, _ value: String, _ body: () throws -> Result) throws -> Result {
+        try set(name, value)
+        defer { try? set(name, nil) }
+        return try body()
+    }
+
+    static func with<Result>(
+        _ name: String, _ value: String, _ body: () async throws -> Result
+    ) async throws -> Result {
+        try set(name, value)
+        defer { try? set(name, nil) }
+        return try await body()
+    }
+
+    /// Sets one of the simulator's variables; without a value it is as before, and the device works again.
+    private static func set(_ name: String, _ value: String?) throws {
         _ = try device()
         let handle = try #require(dlopen(library, RTLD_NOW))
         typealias Setter = @convention(c) (UnsafePointer<CChar>, UnsafePointer<CChar>?) -> Void
         typealias Repair = @convention(c) () -> Void
-        let set = unsafeBitCast(try #require(dlsym(handle, "cuda_simulator_set")), to: Setter.self)
-        let repair = unsafeBitCast(try #require(dlsym(handle, "cuda_simulator_repair")), to: Repair.self)
-        set(name, value)
-        defer {
-            set(name, nil)
-            repair()
-        }
-        return try body()
+        unsafeBitCast(try #require(dlsym(handle, "cuda_simulator_set")), to: Setter.self)(name, value)
+        guard value == nil else { return }
+        unsafeBitCast(try #require(dlsym(handle, "cuda_simulator_repair")), to: Repair.self)()
     }
 
     /// One for all tests, with compiled kernels kept while they run.
