@@ -25,7 +25,10 @@ struct ProgramRun {
         let process = Process()
         process.executableURL = URL(fileURLWithPath: Self.program ?? "/nonexistent/pbctl")
         process.arguments = arguments
-        process.environment = ["PBCTL_HOME": home.path, "PATH": "/usr/bin:/bin"].merging(environment) { $1 }
+        // Without a GPU, also where there is one: what is expected are the processor's answers.
+        process.environment = ["PBCTL_HOME": home.path, "PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": ""].merging(
+            environment
+        ) { $1 }
         let inputFile = FileManager.default.temporaryDirectory.appendingPathComponent("pbctl-in-\(UUID().uuidString)")
         let errorFile = FileManager.default.temporaryDirectory.appendingPathComponent("pbctl-err-\(UUID().uuidString)")
         try input.write(to: inputFile)

@@ -65,6 +65,29 @@ extension CUDABackendTests {
             }
         }
 
+        @Test func devicesAreToldOfAndTheFirstThatIsNewEnoughIsUsed() throws {
+            try SimulatedGPU.with("PBCTL_SIMULATOR_DEVICES", "3") {
+                try SimulatedGPU.with("PBCTL_SIMULATOR_CAPABILITY", "75,86,90") {
+                    let driver = try CUDADriver(search: LibrarySearch(folders: [SimulatedGPU.folder()]))
+                    #expect(try driver.devices().map(\.capability) == [75, 86, 90])
+                    #expect(try driver.firstUsableDevice().ordinal == 1)
+                    #expect(try driver.device(1).identifier == "GPU-02020202-0202-0202-0202-020202020202")
+                }
+                try SimulatedGPU.with("PBCTL_SIMULATOR_CAPABILITY", "75") {
+                    let driver = try CUDADriver(search: LibrarySearch(folders: [SimulatedGPU.folder()]))
+                    let found = error { try driver.firstUsableDevice() }
+                    #expect(found?.code == .noDevice && found?.description.contains("7.5") == true)
+                }
+            }
+        }
+
+        @Test func withoutADeviceNothingButTheDriverIsOpened() throws {
+            let folder = try SimulatedGPU.folder(["libcuda.so.1"])
+            try SimulatedGPU.with("PBCTL_SIMULATOR_DEVICES", "0") {
+                #expect(error { try SimulatedGPU.libraries(in: folder) }?.code == .noDevice)
+            }
+        }
+
         @Test func tooLittleMemoryIsToldWithItsNumbers() throws {
             let backend = try SimulatedGPU.backend(.bf16)
             let free = try SimulatedGPU.device().freeBytes()

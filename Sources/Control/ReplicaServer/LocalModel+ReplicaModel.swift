@@ -23,7 +23,7 @@ package struct LocalReplicaModel: ReplicaModel {
     }
 
     /// `cpu` or `cuda`.
-    package var deviceType: String { model.deviceKind }
+    package var deviceType: String { model.device.kind }
     /// Computes in float32 or with float16 keys and values; LoRAX's clients expect a name of PyTorch's.
     package var elementTypeName: String { "torch.float32" }
     /// Sizes of the model.

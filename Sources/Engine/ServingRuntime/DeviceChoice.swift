@@ -1,5 +1,7 @@
-/// Which device computes: `cpu`, `cuda` or `cuda:1`.
+/// Which device computes: `auto`, `cpu`, `cuda` or `cuda:1`.
 public enum DeviceChoice: Sendable, Equatable, CustomStringConvertible {
+    /// The first GPU that can be used, else the processor.
+    case auto
     /// The processor.
     case cpu
     /// The GPU of this number among those that the driver shows.
@@ -8,6 +10,7 @@ public enum DeviceChoice: Sendable, Equatable, CustomStringConvertible {
     /// The choice as it is written; nil for what is none.
     public init?(_ text: String) {
         switch text {
+        case "auto": self = .auto
         case "cpu": self = .cpu
         case "cuda": self = .cuda(0)
         default:
@@ -21,11 +24,12 @@ public enum DeviceChoice: Sendable, Equatable, CustomStringConvertible {
     /// As it is written.
     public var description: String {
         switch self {
+        case .auto: "auto"
         case .cpu: "cpu"
         case .cuda(let ordinal): "cuda:\(ordinal)"
         }
     }
 
-    /// `cpu` or `cuda`.
-    public var kind: String { self == .cpu ? "cpu" : "cuda" }
+    /// `auto`, `cpu` or `cuda`.
+    public var kind: String { if case .cuda = self { "cuda" } else { description } }
 }

@@ -9,6 +9,8 @@ public import ServingTensors
 public struct LoadedRunner {
     /// The forward pass.
     public let runner: any ModelRunner
+    /// What was chosen: never `auto`.
+    public let device: DeviceChoice
     /// Brings adapters to the device.
     public let uploader: any AdapterUploading
     /// How the device computes, for instance `avx2, 2 threads`.
@@ -23,6 +25,7 @@ public struct LoadedRunner {
         _ description: ModelDescription, _ options: LocalModel.Options
     ) throws -> sending LoadedRunner {
         switch options.device {
+        case .auto: return try onWhatThereIs(description, options)
         case .cpu: return try onCPU(description, options)
         case .cuda(let ordinal):
             do {
@@ -33,7 +36,7 @@ public struct LoadedRunner {
         }
     }
 
-    private static func onCPU(
+    static func onCPU(
         _ description: ModelDescription, _ options: LocalModel.Options
     ) throws -> sending LoadedRunner {
         let backend = try CPUBackend(threadCount: options.threadCount ?? 0, float32: options.float32)
@@ -46,11 +49,11 @@ public struct LoadedRunner {
         let runner = try DecoderRunner(
             model: model, backend: backend, options: runnerOptions(options, keyValueBytes: keyValueBytes))
         return LoadedRunner(
-            runner: runner, uploader: backend.makeUploader(), description: backend.description,
+            runner: runner, device: .cpu, uploader: backend.makeUploader(), description: backend.description,
             threadCount: backend.threadCount)
     }
 
-    private static func onGPU(
+    static func onGPU(
         _ ordinal: Int, _ description: ModelDescription, _ options: LocalModel.Options
     ) throws -> sending LoadedRunner {
         let device = try CUDADevice(CUDALibraries(), ordinal: ordinal)
@@ -66,7 +69,8 @@ public struct LoadedRunner {
         let runner = try DecoderRunner(
             model: model, backend: backend, options: runnerOptions(options, keyValueBytes: budget.bytes(share: 2)))
         return LoadedRunner(
-            runner: runner, uploader: backend.makeUploader(), description: backend.description, threadCount: 1)
+            runner: runner, device: .cuda(ordinal), uploader: backend.makeUploader(),
+            description: backend.description, threadCount: 1)
     }
 
     private static func runnerOptions<Device>(

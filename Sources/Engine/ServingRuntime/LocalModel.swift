@@ -35,6 +35,8 @@ public final class LocalModel: Sendable {
         public var adapters = AdapterLibrary.Options()
         /// Folder of an adapter that becomes part of the weights at load.
         public var mergedAdapterPath: String?
+        /// Told of what is done otherwise than one might expect: why no GPU is used though there is a driver.
+        public var warn: (@Sendable (String) -> Void)?
         /// Told the share of the weights that is on the device, 0...1 and never less than before, from the loading
         /// thread.
         public var progress: (@Sendable (Double) -> Void)?
@@ -72,8 +74,8 @@ public final class LocalModel: Sendable {
     public let adapters: AdapterLibrary
     /// Tokens that end an answer.
     public let endOfGenerationTokenIDs: Set<TokenID>
-    /// `cpu` or `cuda`.
-    public let deviceKind: String
+    /// What computes: never `auto`.
+    public let device: DeviceChoice
     /// How the device computes, for instance `avx2, 2 threads`.
     public let deviceDescription: String
     /// Threads that compute.
@@ -100,7 +102,7 @@ public final class LocalModel: Sendable {
                     + "(raise --adapter-memory)")
         }
         let loaded = try LoadedRunner.load(description, options)
-        deviceKind = options.device.kind
+        device = loaded.device
         deviceDescription = loaded.description
         threadCount = loaded.threadCount
         adapters = AdapterLibrary(model: description, uploader: loaded.uploader, options: options.adapters)

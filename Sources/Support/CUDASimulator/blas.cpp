@@ -10,7 +10,7 @@ using namespace simulator;
 
 namespace {
 
-enum { ok = 0, not_initialized = 1, invalid_value = 7, not_supported = 15, f32 = 0, f16 = 2, bf16 = 14 };
+enum { ok = 0, not_initialized = 1, nvml_not_found = 6, invalid_value = 7, not_supported = 15, f32 = 0, f16 = 2, bf16 = 14 };
 
 size_t element_bytes(int type) { return type == f32 ? 4 : 2; }
 
@@ -225,22 +225,38 @@ int cublasLtMatmul(
         *static_cast<const float *>(beta), z);
 }
 
-int nvmlInit_v2(void) { return ok; }
+int nvmlInit_v2(void) {
+    SIMULATED(nvmlInit_v2)
+    return ok;
+}
 int nvmlSystemGetDriverVersion(char *version, unsigned length) {
+    SIMULATED(nvmlSystemGetDriverVersion)
     snprintf(version, length, "580.0");
     return ok;
 }
-int nvmlDeviceGetHandleByUUID(const char *, void **device) {
-    static char known;
-    *device = &known;
-    return ok;
+// A device is its number among all of the machine, counted from 1: NVML knows nothing of CUDA_VISIBLE_DEVICES.
+int nvmlDeviceGetHandleByUUID(const char *uuid, void **device) {
+    SIMULATED(nvmlDeviceGetHandleByUUID)
+    for (int place = 1; place <= static_cast<int>(setting("PBCTL_SIMULATOR_DEVICES", 1)); place++) {
+        char known[64];
+        snprintf(
+            known, sizeof known, "GPU-%1$02x%1$02x%1$02x%1$02x-%1$02x%1$02x-%1$02x%1$02x-%1$02x%1$02x-"
+            "%1$02x%1$02x%1$02x%1$02x%1$02x%1$02x", static_cast<unsigned>(place));
+        if (strcmp(uuid, known) != 0) continue;
+        *device = reinterpret_cast<void *>(static_cast<uintptr_t>(place));
+        return ok;
+    }
+    return nvml_not_found;
 }
-int nvmlDeviceGetUtilizationRates(void *, unsigned *rates) {
-    rates[0] = 50;
-    rates[1] = 25;
+int nvmlDeviceGetUtilizationRates(void *device, unsigned *rates) {
+    SIMULATED(nvmlDeviceGetUtilizationRates)
+    int place = static_cast<int>(reinterpret_cast<uintptr_t>(device)) - 1;
+    rates[0] = static_cast<unsigned>(setting("PBCTL_SIMULATOR_UTILIZATION", place, 50));
+    rates[1] = rates[0] / 2;
     return ok;
 }
 int nvmlDeviceGetMemoryInfo(void *, unsigned long long *memory) {
+    SIMULATED(nvmlDeviceGetMemoryInfo)
     uint64_t total = setting("PBCTL_SIMULATOR_MEMORY", 1 << 30), used = machine().used_bytes;
     memory[0] = total;
     memory[1] = total - used;

@@ -34,7 +34,9 @@ constexpr unsigned char canary = 0xc5;
 /// Addresses behind an allocation that belong to nothing.
 constexpr size_t guard_bytes = 4 << 20;
 
-int device_count() { return static_cast<int>(setting("PBCTL_SIMULATOR_DEVICES", 1)); }
+int device_count() { return static_cast<int>(visible_devices().size()); }
+/// A device's number among all of the machine, those that are hidden too.
+int place(int device) { return device >= 0 && device < device_count() ? visible_devices()[device] : 0; }
 size_t memory_bytes() { return setting("PBCTL_SIMULATOR_MEMORY", 1 << 30); }
 
 thread_local void *current_context;
@@ -173,7 +175,8 @@ int cuDeviceGet(int *device, int ordinal) {
 }
 int cuDeviceGetName(char *name, int length, int) {
     SIMULATED(cuDeviceGetName)
-    snprintf(name, static_cast<size_t>(length), "Simulated GPU");
+    const char *wanted = setting("PBCTL_SIMULATOR_NAME");
+    snprintf(name, static_cast<size_t>(length), "%s", wanted ? wanted : "Simulated GPU");
     return ok;
 }
 int cuDeviceTotalMem_v2(size_t *bytes, int) {
@@ -181,9 +184,9 @@ int cuDeviceTotalMem_v2(size_t *bytes, int) {
     *bytes = memory_bytes();
     return ok;
 }
-int cuDeviceGetAttribute(int *value, int attribute, int) {
+int cuDeviceGetAttribute(int *value, int attribute, int device) {
     SIMULATED(cuDeviceGetAttribute)
-    int capability = static_cast<int>(setting("PBCTL_SIMULATOR_CAPABILITY", 90));
+    int capability = static_cast<int>(setting("PBCTL_SIMULATOR_CAPABILITY", place(device), 90));
     switch (attribute) {
     case 16: *value = static_cast<int>(setting("PBCTL_SIMULATOR_MULTIPROCESSORS", 4)); return ok;
     case 75: *value = capability / 10; return ok;
@@ -194,7 +197,7 @@ int cuDeviceGetAttribute(int *value, int attribute, int) {
 }
 int cuDeviceGetUuid_v2(void *bytes, int device) {
     SIMULATED(cuDeviceGetUuid_v2)
-    memset(bytes, device + 1, 16);
+    memset(bytes, place(device) + 1, 16);
     return ok;
 }
 int cuDevicePrimaryCtxRetain(void **context, int device) {

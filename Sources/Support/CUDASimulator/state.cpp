@@ -37,6 +37,30 @@ uint64_t setting(const char *name, uint64_t otherwise) {
     return text && *text ? strtoull(text, nullptr, 10) : otherwise;
 }
 
+uint64_t setting(const char *name, int index, uint64_t otherwise) {
+    const char *text = setting(name);
+    if (!text || !*text) return otherwise;
+    for (const char *comma; index > 0 && (comma = strchr(text, ',')); index--) text = comma + 1;
+    return strtoull(text, nullptr, 10);
+}
+
+std::vector<int> visible_devices() {
+    int count = static_cast<int>(setting("PBCTL_SIMULATOR_DEVICES", 1));
+    std::vector<int> devices;
+    const char *text = setting("CUDA_VISIBLE_DEVICES");
+    if (!text) {
+        for (int device = 0; device < count; device++) devices.push_back(device);
+        return devices;
+    }
+    // As with the real one, the first that is none ends the list.
+    for (char *end = nullptr; *text; text = *end ? end + 1 : end) {
+        long device = strtol(text, &end, 10);
+        if (end == text || device < 0 || device >= count) break;
+        devices.push_back(static_cast<int>(device));
+    }
+    return devices;
+}
+
 static void report() {
     const char *path = getenv("PBCTL_SIMULATOR_REPORT");
     if (!path) return;

@@ -84,6 +84,10 @@ Machine &machine();
 /// A variable's value, a null pointer where it is not set.
 const char *setting(const char *name);
 uint64_t setting(const char *name, uint64_t otherwise);
+/// The value for one of several in a list like `75,90`; the last one stands for all that follow.
+uint64_t setting(const char *name, int index, uint64_t otherwise);
+/// The devices of the machine that CUDA shows, by their numbers among all: what CUDA_VISIBLE_DEVICES leaves.
+std::vector<int> visible_devices();
 /// The error that a call of a function is to fail with, 0 for none.
 int planned_failure(const char *symbol);
 

@@ -35,7 +35,8 @@ final class BackgroundProcess {
         outputFile = base.appendingPathExtension("out")
         errorFile = base.appendingPathExtension("err")
         self.arguments = arguments
-        let environment = ["PATH": "/usr/bin:/bin"].merging(environment) { $1 }
+        // Without a GPU, also where there is one: what is expected are the processor's answers.
+        let environment = ["PATH": "/usr/bin:/bin", "CUDA_VISIBLE_DEVICES": ""].merging(environment) { $1 }
         processID = try Self.spawn(
             [program] + arguments, environment.map { "\($0)=\($1)" }, output: outputFile.path, error: errorFile.path)
     }

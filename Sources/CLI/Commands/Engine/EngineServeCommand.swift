@@ -95,7 +95,6 @@ struct EngineServeCommand: AsyncParsableCommand {
         options.adapters = try adapters.libraryOptions(locator, isLoRAXCompatible: loraxCompat)
         let (adapters, servedModelName, reference, host) = (adapters, servedModelName, model.model, host)
         let configuration = configuration(key, locator)
-        let device = model.engine.device
         let readyFile = readyFile.map { ReadyFile(path: $0) }
         try await ReplicaServer(configuration: configuration).run { [options] progress in
             var options = options
@@ -108,7 +107,7 @@ struct EngineServeCommand: AsyncParsableCommand {
             let seconds = model.loadDuration.inSeconds.formatted(decimals: 1)
             return LoadedReplica(
                 model: LocalReplicaModel(model, name: servedModelName), baseModelIDs: Set(names),
-                note: "\(device) \(model.deviceDescription), ready in \(seconds) s",
+                note: "\(model.device) \(model.deviceDescription), ready in \(seconds) s",
                 hold: try await adapters.preload(model, locator))
         } onEvent: { event in
             switch event {

@@ -3,6 +3,7 @@ import Glibc
 import ModelHub
 import ServingEngine
 import ServingRuntime
+import Terminal
 
 /// Which model to run and how much of the machine it may use.
 struct ModelOptions: ParsableArguments {
@@ -50,9 +51,9 @@ struct ModelOptions: ParsableArguments {
 struct EngineOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "Device: cpu, or cuda or cuda:N for an NVIDIA GPU (experimental; 'pbctl doctor' shows what it needs).",
-            valueName: "device"))
-    var device = "cpu"
+            "Device: cpu, cuda or cuda:N for an NVIDIA GPU, or auto, which takes the first GPU that can be used and "
+                + "else the CPU ('pbctl doctor' shows what a GPU needs).", valueName: "device"))
+    var device = "auto"
 
     @Option(help: ArgumentHelp("Threads (default: the cores this process may use).", valueName: "count"))
     var threads: Int?
@@ -83,7 +84,7 @@ struct EngineOptions: ParsableArguments {
 
     func validate() throws {
         guard DeviceChoice(device) != nil else {
-            throw ValidationError("--device \(device): expected cpu, cuda or cuda:N, the number of a GPU")
+            throw ValidationError("--device \(device): expected auto, cpu, cuda or cuda:N, the number of a GPU")
         }
         if let threads, !(1...1024).contains(threads) {
             throw ValidationError("--threads \(threads): expected 1 to 1024")
@@ -97,7 +98,11 @@ struct EngineOptions: ParsableArguments {
     func localModelOptions() throws -> LocalModel.Options {
         var options = LocalModel.Options(
             contextLength: context, threadCount: threads, float32: float32, keyValueBytes: kvMemory?.bytes)
-        options.device = DeviceChoice(device) ?? .cpu
+        options.device = DeviceChoice(device) ?? .auto
+        options.warn = { text in
+            let hint = "('pbctl doctor' tells more, --device cpu leaves this out)"
+            try? TextOutput.error.writeLine("pbctl: \(text.onOneLine) \(hint)")
+        }
         options.kernelCachePath = try PbctlDirectories().cache + "/kernels"
         if let maxBatchedTokens { options.maxBatchedTokens = maxBatchedTokens }
         options.engine.usesPrefixCache = !noPrefixCache

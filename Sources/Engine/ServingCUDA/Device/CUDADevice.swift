@@ -45,7 +45,7 @@ public final class CUDADevice: @unchecked Sendable {
             throw CUDAError(
                 .noDevice,
                 count == 0
-                    ? "the driver finds no GPU (does nvidia-smi list one? is CUDA_VISIBLE_DEVICES empty?)"
+                    ? CUDADriver.noDevice
                     : "there is no device cuda:\(ordinal); the driver shows \(count), from cuda:0 on")
         }
         var device = Int32(0)

@@ -20,11 +20,10 @@ public final class CUDALibraries: Sendable {
     }
 
     init(search: LibrarySearch) throws(CUDAError) {
-        let driverLibrary = try DynamicLibrary(
-            "NVIDIA's driver", candidates: search.candidates(["libcuda.so.1"]),
-            hint: "libcuda.so.1 comes with the driver, of version 525 or later")
-        driver = try driverLibrary.table(cuda_driver_table.self, symbols: cuda_driver_symbols())
-        let driverVersion = try Self.start(driver)
+        // First of all: where there is no driver or no device, half a gigabyte of cuBLASLt need not be opened.
+        let opened = try CUDADriver(search: search)
+        driver = opened.table
+        guard try opened.deviceCount() > 0 else { throw CUDAError(.noDevice, CUDADriver.noDevice) }
         let cublasLtLibrary = try DynamicLibrary(
             "cuBLASLt", candidates: search.candidates(["libcublasLt.so.13", "libcublasLt.so.12"]),
             hint: Self.cublasHint)
@@ -45,17 +44,17 @@ public final class CUDALibraries: Sendable {
             throw CUDAError(.libraryUnusable, "\(compilerLibrary.path) does not tell its version")
         }
         compilerVersion = "\(major).\(minor)"
-        guard Int(major) <= driverVersion / 1000 else {
+        guard Int(major) <= opened.version / 1000 else {
             throw CUDAError(
                 .libraryUnusable,
-                "the driver knows CUDA \(Self.text(driverVersion)) and \(compilerLibrary.path) is of CUDA "
-                    + "\(compilerVersion) (install a newer driver, or NVRTC and cuBLAS of CUDA \(driverVersion / 1000))"
+                "the driver knows CUDA \(CUDADriver.text(opened.version)) and \(compilerLibrary.path) is of CUDA "
+                    + "\(compilerVersion) (install a newer driver, or NVRTC and cuBLAS of CUDA \(opened.version / 1000))"
             )
         }
         var cublasVersion = Int32(0)
         _ = cublas.get_version(nil, &cublasVersion)
         files = [
-            ("driver", driverLibrary.path, Self.text(driverVersion)), ("cuBLASLt", cublasLtLibrary.path, ""),
+            ("driver", opened.path, CUDADriver.text(opened.version)), ("cuBLASLt", cublasLtLibrary.path, ""),
             ("cuBLAS", cublasLibrary.path, cublasVersion > 0 ? "\(cublasVersion)" : ""),
             ("NVRTC", compilerLibrary.path, compilerVersion),
         ]
@@ -69,35 +68,4 @@ public final class CUDALibraries: Sendable {
     }
 
     private static let cublasHint = "pip install nvidia-cublas, or apt install libcublas-13-0"
-
-    /// Starts the driver; the CUDA version it knows, such as 13000.
-    private static func start(_ driver: cuda_driver_table) throws(CUDAError) -> Int {
-        let status = driver.`init`(0)
-        guard status == CUDA_OK else {
-            let reason = driver.message(status)
-            throw CUDAError(
-                status == CUDA_NO_DEVICE ? .noDevice : .libraryUnusable,
-                "NVIDIA's driver can't be started: \(reason) (does nvidia-smi work?)")
-        }
-        var version = Int32(0)
-        guard driver.driver_get_version(&version) == CUDA_OK, version >= 12000 else {
-            throw CUDAError(
-                .libraryUnusable,
-                "the driver knows CUDA \(text(Int(version))) and 12.0 is needed (install driver 525 or later)")
-        }
-        return Int(version)
-    }
-
-    private static func text(_ version: Int) -> String { "\(version / 1000).\(version % 1000 / 10)" }
-}
-
-extension cuda_driver_table {
-    /// What the driver says of one of its errors.
-    func message(_ status: Int32) -> String {
-        var (name, text) = (UnsafePointer<CChar>?.none, UnsafePointer<CChar>?.none)
-        _ = get_error_name(status, &name)
-        _ = get_error_string(status, &text)
-        let words = [name, text].compactMap { $0.map { String(cString: $0) } }
-        return words.isEmpty ? "error \(status)" : words.joined(separator: ", ")
-    }
 }

@@ -10,7 +10,10 @@
 /// | PBCTL_SIMULATOR_MEMORY | bytes of device memory (default: 1 GiB) |
 /// | PBCTL_SIMULATOR_DEVICES | how many devices there are (default: 1) |
 /// | PBCTL_SIMULATOR_MULTIPROCESSORS | of a device (default: 4) |
-/// | PBCTL_SIMULATOR_CAPABILITY | compute capability (default: 90) |
+/// | CUDA_VISIBLE_DEVICES | numbers of those that CUDA shows, in their order (default: all) |
+/// | PBCTL_SIMULATOR_NAME | what the devices are called (default: Simulated GPU) |
+/// | PBCTL_SIMULATOR_CAPABILITY | compute capability (default: 90), or one for each device: 75,90 |
+/// | PBCTL_SIMULATOR_UTILIZATION | percent of the time that kernels run, for NVML (default: 50), or one for each |
 /// | PBCTL_SIMULATOR_DRIVER | CUDA version that the driver knows (default: 13000) |
 /// | PBCTL_SIMULATOR_ORDER | order of blocks and warps: forward, reverse or a number that seeds a random one |
 /// | PBCTL_SIMULATOR_FAIL | SYMBOL:COUNT:ERROR, the call of a function that fails, counted from 1 |
