@@ -24,6 +24,7 @@ import Testing
         view.endpoint = EndpointView(openai: "http://h/v1", native: "http://h", predibase: "http://h/p")
         var replica = ReplicaView(id: "demo-1", phase: "loading", revision: 2, launchedAt: moment)
         (replica.percent, replica.isOutdated, replica.endpoint) = (40, true, "127.0.0.1:1234")
+        replica.device = "cuda:1"
         (replica.processID, replica.requests, replica.message, replica.readyAt) = (77, 2, "x", moment)
         view.replicas = [replica, ReplicaView(id: "demo-2", phase: "queued", revision: 3, launchedAt: moment)]
         view.load = LoadView(running: 3, queued: 4)
@@ -81,6 +82,8 @@ import Testing
         var server = ServerView(
             version: "0.4", processID: 9, startedAt: Self.moment, url: "http://h:1", stateFolder: "/s")
         (server.launcher, server.deployments, server.replicas) = ("slurm", 3, 4)
+        server.gpus = [GPUView(device: "cuda:0", name: "NVIDIA H100", memoryBytes: 85_000_000_000, replicas: 2)]
+        server.gpuProblem = "one of two"
         #expect(try carried(server) == server)
         let limits = ScaleLimits(minReplicas: 0, maxReplicas: 4, cooldownTime: 600, scaleUpRequestThreshold: 2)
         let autoscale = AutoscaleView(

@@ -100,11 +100,12 @@ final class TestWorld {
     private(set) var store: ControlStore
     private(set) var reconciler: DeploymentReconciler
     private(set) var service: DeploymentService
+    private var placement: DevicePlacement
     private var running: Task<Void, Never>?
     private let nextID = Mutex(0)
 
     init(
-        folder: String? = nil, world: NullWorld = NullWorld(),
+        folder: String? = nil, world: NullWorld = NullWorld(), placement: DevicePlacement = DevicePlacement(),
         script: @escaping NullLauncher.Script = { _, _ in .ready }
     ) async throws {
         let folder = folder ?? NSTemporaryDirectory() + "/pbctl-control-\(UUID().uuidString)"
@@ -112,7 +113,8 @@ final class TestWorld {
         self.world = world
         launcher = NullLauncher(clock: clock, world: world, script: script)
         store = try await ControlStore.open(folder: folder)
-        (reconciler, service) = Self.parts(store, launcher, probe, clock, gateway)
+        self.placement = placement
+        (reconciler, service) = Self.parts(store, launcher, probe, clock, gateway, placement)
         try await reconciler.start()
         let reconciler = reconciler
         running = Task { await reconciler.run() }
@@ -120,7 +122,7 @@ final class TestWorld {
 
     private static func parts(
         _ store: ControlStore, _ launcher: NullLauncher, _ probe: ScriptedProbe, _ clock: HandClock,
-        _ gateway: GatewayStandIn
+        _ gateway: GatewayStandIn, _ placement: DevicePlacement
     ) -> (DeploymentReconciler, DeploymentService) {
         var options = ReconcilerOptions()
         options.scalingInterval = .milliseconds(5)
@@ -130,7 +132,8 @@ final class TestWorld {
         var logger = Logger(label: "test") { _ in SwiftLogNoOpLogHandler() }
         logger.logLevel = .critical
         let reconciler = DeploymentReconciler(
-            store: store, launcher: launcher, probe: probe, clock: clock, options: options, logger: logger,
+            store: store, launcher: launcher, probe: probe, clock: clock, options: options, placement: placement,
+            logger: logger,
             load: { gateway.load(of: $0) }, activity: { gateway.takeActive() }, publish: { gateway.publish($0) })
         let service = DeploymentService(store: store, reconciler: reconciler, clock: clock) {
             UUID().uuidString.lowercased()
@@ -139,12 +142,14 @@ final class TestWorld {
     }
 
     /// The server dies and another starts: what is in memory is gone, the store and the replicas are not.
-    func restart() async throws {
+    /// - Parameter placement: The GPUs that the new one finds; nil for those of before.
+    func restart(placement: DevicePlacement? = nil) async throws {
+        self.placement = placement ?? self.placement
         running?.cancel()
         await running?.value
         await store.close()
         store = try await ControlStore.open(folder: folder)
-        (reconciler, service) = Self.parts(store, launcher, probe, clock, gateway)
+        (reconciler, service) = Self.parts(store, launcher, probe, clock, gateway, self.placement)
         try await reconciler.start()
         let reconciler = reconciler
         running = Task { await reconciler.run() }

@@ -201,7 +201,7 @@ struct DeploymentConfigTests {
         ])
         #expect(
             config.notes().map(\.field) == [
-                "accelerator", "computeSpec", "quantization", "usesGuaranteedCapacity", "loraxImageTag",
+                "computeSpec", "quantization", "usesGuaranteedCapacity", "loraxImageTag",
                 "requestLoggingEnabled", "directIngress", "speculator", "speculationDisableByBatchSize",
                 "chunkedPrefill", "backend", "cacheModel", "customArgs",
             ])

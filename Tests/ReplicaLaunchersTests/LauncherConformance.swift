@@ -56,9 +56,12 @@ import Testing
     func aControlPlaneThatStartsAnewFindsItsReplicas(kind: LauncherKind) async throws {
         try await kind.withWorld { world in
             let first = try await world.open()
-            try await first.launch(world.request("chat-a1", .serving))
+            var request = try world.request("chat-a1", .serving)
+            request.arguments += ["--device", "cuda:1"]
+            try await first.launch(request)
             try await first.launch(world.request("chat-b2", StandIn(exitCode: 3)))
             let before = try await first.listening("chat-a1")
+            #expect(before.device == .cuda(1))
             let exit = try await first.exit("chat-b2")
             await world.leave(first)
             let second = try await world.open()

@@ -57,6 +57,7 @@ struct NullLauncherWorld: LauncherWorld {
                 case "--say": behaviour.lines.append(arguments.popFirst() ?? "")
                 case "--drain": behaviour.drainDuration = .milliseconds(arguments.popFirst().flatMap { Int($0) } ?? 0)
                 case "--ignore-term": behaviour.drainDuration = .seconds(1_000_000)
+                case "--device": _ = arguments.popFirst()
                 case "--never-listen": behaviour.listensAfter = nil
                 case "--exit": exit = arguments.popFirst().flatMap { Int32($0) }
                 default:

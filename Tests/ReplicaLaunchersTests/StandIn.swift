@@ -43,7 +43,7 @@ struct StandIn: Sendable, Hashable {
             --print-environment) env;;
             --print-signals) grep -E 'SigBlk|SigIgn' /proc/self/status;;
             --host) host=$2; shift;;
-            --port) shift;;
+            --port|--device) shift;;
             --ready-file) file=$2; shift;;
             *) echo "unknown option '$1'" >&2; exit 64;;
           esac

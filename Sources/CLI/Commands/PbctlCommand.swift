@@ -34,6 +34,7 @@ public struct PbctlCommand: AsyncParsableCommand {
                 name: "System",
                 subcommands: [
                     DoctorCommand.self, CompletionsCommand.self, VersionCommand.self, GenerateDocsCommand.self,
+                    ListDevicesCommand.self,
                 ]),
         ])
 

@@ -18,6 +18,8 @@ package struct ReplicaView: WireView {
     /// `host:port`; nil until it listens.
     package var endpoint: String?
     package var processID: Int?
+    /// What it computes on: `cpu`, `cuda:0`; nil where that was left to it.
+    package var device: String?
     /// Requests under way.
     package var requests: Int
     /// What it waits for or how it ended.
@@ -44,6 +46,7 @@ package struct ReplicaView: WireView {
         object["readyAt"] = JSONValue(readyAt)
         object["endpoint"] = JSONValue(endpoint)
         object["pid"] = JSONValue(processID)
+        object["device"] = JSONValue(device)
         object["requests"] = JSONValue(requests)
         object["message"] = .string(message)
         return object
@@ -60,6 +63,7 @@ package struct ReplicaView: WireView {
         readyAt = try fields.optionalTime("readyAt")
         endpoint = try fields.optionalText("endpoint")
         processID = try fields.optionalCount("pid")
+        device = try fields.optionalText("device")
         requests = try fields.optionalCount("requests") ?? 0
         message = try fields.optionalText("message") ?? ""
     }

@@ -115,6 +115,8 @@ package struct ControlRoutes: Sendable {
             stateFolder: server.stateFolder)
         view.launcher = launcher.name
         (view.deployments, view.replicas) = await reconciler.counts()
+        view.gpus = await reconciler.gpus()
+        view.gpuProblem = reconciler.placement.problem
         return view
     }
 

@@ -77,12 +77,24 @@ extension DeploymentReconciler {
         guard let spec = entries[id]?.spec else { return }
         let replica = makeReplicaID(spec.name)
         let template = spec.template
+        var tracked = TrackedReplica(
+            id: replica, templateMark: template.mark, revision: spec.revision, launchedAt: clock.now())
+        do throws(DevicePlacement.NoSuchDevice) {
+            tracked.device = try placement.device(for: spec.config, replicaCounts())
+        } catch {
+            // As a launch that failed, which it is: told after this look at the deployment.
+            entries[id]?.replicas[replica] = tracked
+            let failure = LauncherError(.refused, error.fault.description)
+            Task { self.launchFailed(replica, of: id, failure) }
+            return
+        }
+        entries[id]?.replicas[replica] = tracked
         let request = ReplicaLaunchRequest(
-            id: replica, deployment: spec.name, deploymentID: id, revision: spec.revision, templateMark: template.mark,
-            arguments: template.engineArguments(), environment: template.engineEnvironment())
-        entries[id]?.replicas[replica] = TrackedReplica(
-            id: replica, templateMark: request.templateMark, revision: spec.revision, launchedAt: clock.now())
-        note(id, .normal, "ReplicaLaunched", "\(replica) is starting", replicaData(replica))
+            id: replica, deployment: spec.name, deploymentID: id, revision: spec.revision,
+            templateMark: template.mark, arguments: template.engineArguments(on: tracked.device),
+            environment: template.engineEnvironment())
+        let place = tracked.device.map { " on \($0)" } ?? ""
+        note(id, .normal, "ReplicaLaunched", "\(replica) is starting\(place)", replicaData(replica))
         FaultPoint.launchNamed.reach()
         let launcher = launcher
         Task {
@@ -94,6 +106,18 @@ extension DeploymentReconciler {
                 self.launchFailed(replica, of: id, error)
             }
         }
+    }
+
+    /// Replicas that have not ended, of all deployments, by device. Those that end still hold its memory.
+    func replicaCounts() -> [ReplicaDevice: Int] {
+        guard !placement.gpus.isEmpty else { return [:] }
+        var counts: [ReplicaDevice: Int] = [:]
+        for entry in entries.values {
+            for replica in entry.replicas.values where !replica.isEnded {
+                if let device = replica.device { counts[device, default: 0] += 1 }
+            }
+        }
+        return counts
     }
 
     private func launched(_ replica: ReplicaID, of id: String) {

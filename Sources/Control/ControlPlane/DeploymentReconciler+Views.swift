@@ -12,6 +12,7 @@ extension DeploymentReconciler {
         guard let entry = entries[id] else { return nil }
         let reading = load(entry.spec.name)
         var view = DeploymentView(entry.spec, entry.condition)
+        view.accelerator = placement.kind(entry.spec.config)
         view.currentReplicas = entry.readyReplicas.count
         view.desiredReplicas =
             entry.spec.intent == .running ? entry.spec.pinnedReplicaCount ?? entry.desiredReplicaCount : 0
@@ -33,6 +34,16 @@ extension DeploymentReconciler {
     /// How many deployments there are, and replicas that have not ended.
     package func counts() -> (deployments: Int, replicas: Int) {
         (entries.count, entries.values.reduce(0) { $0 + $1.liveCount })
+    }
+
+    /// The machine's GPUs, with how many replicas each has.
+    func gpus() -> [GPUView] {
+        let counts = replicaCounts()
+        return placement.gpus.map { gpu in
+            GPUView(
+                device: gpu.device.description, name: gpu.name, memoryBytes: gpu.memoryBytes,
+                replicas: counts[gpu.device] ?? 0)
+        }
     }
 
     /// The id of a deployment that is not deleted.
@@ -93,6 +104,7 @@ extension ReplicaView {
         readyAt = replica.readyAt
         endpoint = replica.endpoint?.description
         processID = replica.processID.map { Int($0) }
+        device = replica.device?.description
         requests = requestCount
         switch replica.phase {
         case .queued(let reason): message = reason

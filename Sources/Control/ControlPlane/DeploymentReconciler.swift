@@ -17,6 +17,8 @@ package actor DeploymentReconciler {
     let probe: any ReplicaProbing
     let clock: any ControlClock
     let options: ReconcilerOptions
+    /// The devices of the machine that replicas run on.
+    let placement: DevicePlacement
     let writer: ProgressWriter
     let logger: Logger
     /// What the gateway says of a deployment's load.
@@ -46,7 +48,8 @@ package actor DeploymentReconciler {
 
     package init(
         store: ControlStore, launcher: any ReplicaLauncher, probe: any ReplicaProbing, clock: any ControlClock,
-        options: ReconcilerOptions = ReconcilerOptions(), logger: Logger,
+        options: ReconcilerOptions = ReconcilerOptions(), placement: DevicePlacement = DevicePlacement(),
+        logger: Logger,
         load: @escaping @Sendable (DeploymentName) -> LoadReading,
         activity: @escaping @Sendable () -> [DeploymentName],
         publish: @escaping @Sendable (RouteChange) -> Void,
@@ -57,6 +60,7 @@ package actor DeploymentReconciler {
         self.probe = probe
         self.clock = clock
         self.options = options
+        self.placement = placement
         self.logger = logger
         self.load = load
         self.activity = activity

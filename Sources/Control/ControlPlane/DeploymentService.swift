@@ -37,6 +37,7 @@ package struct DeploymentService: Sendable {
         let spec = DeploymentSpec(
             name: name, id: makeID(), description: try Self.checked(description: request.description ?? ""),
             config: config, createdAt: clock.now())
+        try checkDevice(config)
         if isDryRun {
             if await reconciler.id(named: name) != nil { throw Self.nameTaken(name) }
             return DeploymentView(
@@ -73,6 +74,8 @@ package struct DeploymentService: Sendable {
                 spec.config = try Self.config { () throws(DeploymentConfigError) in
                     try old.updated(by: .object(config))
                 }
+                // What an earlier server let pass is no reason to refuse another change.
+                if spec.config.computeSpec != old.computeSpec { try checkDevice(spec.config) }
             }
             if let description { spec.description = description }
             let fields = spec.config.fieldsDiffering(from: old).map(\.wireName)
@@ -339,6 +342,12 @@ package struct DeploymentService: Sendable {
         } catch {
             throw ControlError(.invalidConfig, error.description, faults: error.faults)
         }
+    }
+
+    /// Refuses a config that asks for a device that the machine has not.
+    private func checkDevice(_ config: DeploymentConfig) throws(ControlError) {
+        guard let fault = reconciler.placement.fault(config) else { return }
+        throw ControlError(.invalidConfig, fault.description, faults: [fault])
     }
 
     private static func checked(description: String) throws(ControlError) -> String {

@@ -11,6 +11,8 @@ struct TrackedReplica: Sendable {
     var readyAt: Timestamp?
     var endpoint: ReplicaEndpoint?
     var processID: Int32?
+    /// What it computes on; nil where that was left to it.
+    var device: ReplicaDevice?
     /// Whether it was told to end, by us or by an earlier control plane.
     var isStopping = false
     /// Why it gave no token when it was asked for one.
@@ -36,6 +38,7 @@ struct TrackedReplica: Sendable {
         self.init(
             id: launched.id, templateMark: launched.templateMark, revision: launched.revision,
             launchedAt: launched.launchedAt)
+        device = launched.device
         take(launched)
     }
 

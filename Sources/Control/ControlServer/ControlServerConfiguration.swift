@@ -1,3 +1,5 @@
+package import Deployments
+
 /// How the server listens, where it keeps what it knows, and what it starts.
 package struct ControlServerConfiguration: Sendable {
     /// Address or host name to listen on.
@@ -15,6 +17,8 @@ package struct ControlServerConfiguration: Sendable {
     package var tenant: String
     /// Where replicas run.
     package var launcher: Launcher
+    /// The devices of the machine that they run on.
+    package var placement: DevicePlacement
     /// Longest that requests under way may take when the server is told to end.
     package var drainLimit: Duration
 
@@ -37,6 +41,7 @@ package struct ControlServerConfiguration: Sendable {
         self.version = version
         tenant = "default"
         launcher = .local
+        placement = DevicePlacement()
         drainLimit = .seconds(30)
     }
 }

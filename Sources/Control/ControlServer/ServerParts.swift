@@ -89,7 +89,7 @@ final class ServerParts: Sendable {
             sample: { metrics.record($0) })
         let (launcher, probe) = try Self.launcher(configuration, client, clock)
         let reconciler = DeploymentReconciler(
-            store: store, launcher: launcher, probe: probe, clock: clock,
+            store: store, launcher: launcher, probe: probe, clock: clock, placement: configuration.placement,
             logger: Self.logger, load: { gateway.load(of: $0) }, activity: { gateway.activeDeployments() },
             publish: { change in
                 switch change {

@@ -5,7 +5,7 @@
 package struct DeploymentConfig: Sendable, Hashable {
     /// Model to serve: a path, a name in the local store, or a hub reference.
     package var baseModel: String
-    /// Kind of device; nil takes what there is. Not changed by updates.
+    /// Kind of device: `cpu`, `gpu` or a model of GPU; nil takes what there is. Not changed by updates.
     package var accelerator: String?
     /// SKU and region, the newer form of `accelerator`.
     package var computeSpec: ComputeSpec?

@@ -25,7 +25,10 @@ package struct ReplicaTemplate: Sendable, Hashable {
 
     /// Arguments of pbctl that start a replica, `engine serve` first. Host, port and where to tell the port are not
     /// among them.
-    package func engineArguments() -> [String] { EngineCommandLine(config).arguments(model: config.baseModel) }
+    /// - Parameter device: What the replica is to run on, unless the config's own arguments name a device.
+    package func engineArguments(on device: ReplicaDevice? = nil) -> [String] {
+        EngineCommandLine(config).arguments(model: config.baseModel, device: device)
+    }
 
     /// Variables that a replica needs besides: what must not be seen in lists of processes.
     package func engineEnvironment() -> [String: String] { config.hubToken.map { ["HF_TOKEN": $0] } ?? [:] }

@@ -41,10 +41,11 @@ package final class NullWorld: Sendable {
     ) -> Bool {
         let isNew = state.withLock { state in
             guard state.entries[request.id] == nil else { return false }
-            let replica = LaunchedReplica(
+            var replica = LaunchedReplica(
                 id: request.id, deployment: request.deployment, deploymentID: request.deploymentID,
                 revision: request.revision, templateMark: request.templateMark, launchedAt: now,
                 state: .queued(reason: "it waits for a place"))
+            replica.device = ReplicaDevice(arguments: request.arguments)
             var entry = Entry(replica: replica, behaviour: behaviour, endpoint: endpoint)
             Self.advance(&entry, to: now)
             state.entries[request.id] = entry

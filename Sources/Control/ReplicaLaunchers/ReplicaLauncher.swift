@@ -115,6 +115,8 @@ package struct LaunchedReplica: Sendable, Hashable {
     package var endpoint: ReplicaEndpoint?
     /// Process id, where it is a process of this machine.
     package var processID: Int32?
+    /// What it was told to compute on; nil where it was left to it.
+    package var device: ReplicaDevice?
 
     package init(
         id: ReplicaID, deployment: DeploymentName, deploymentID: String, revision: Int, templateMark: String,

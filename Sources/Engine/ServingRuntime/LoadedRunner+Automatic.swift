@@ -1,4 +1,3 @@
-import Glibc
 import ServingCUDA
 import ServingModels
 import Synchronization
@@ -6,8 +5,8 @@ import Synchronization
 extension LoadedRunner {
     /// Loads weights onto the first GPU that can be used, else into this machine's memory.
     ///
-    /// Where no driver is installed that is all there is to it. A driver with which nothing can be done, or a GPU
-    /// without room for the model, is told to `options.warn` once, and the processor computes.
+    /// Where no driver is installed, or it is to show no device, that is all there is to it. A driver with which nothing
+    /// can be done, or a GPU without room for the model, is told to `options.warn` once, and the processor computes.
     static func onWhatThereIs(
         _ description: ModelDescription, _ options: LocalModel.Options
     ) throws -> sending LoadedRunner {
@@ -17,31 +16,14 @@ extension LoadedRunner {
             options.progress = { progress.advance(to: $0) }
         }
         do {
-            guard let device = try firstGPU() else { return try onCPU(description, options) }
-            return try onGPU(device.ordinal, description, options)
+            guard let driver = try CUDADriver.ifWanted() else { return try onCPU(description, options) }
+            return try onGPU(driver.firstUsableDevice().ordinal, description, options)
         } catch let error as CUDAError {
             options.warn?("no GPU is used: \(error.description); the processor computes")
         } catch let error as RuntimeError where error.code == .outOfMemory {
             options.warn?("no GPU is used: \(error.message); the processor computes")
         }
         return try onCPU(description, options)
-    }
-
-    /// Nil where there is no driver, and where its user hides all devices from programs.
-    private static func firstGPU() throws(CUDAError) -> CUDADriver.Device? {
-        let driver: CUDADriver
-        do throws(CUDAError) {
-            driver = try CUDADriver()
-        } catch {
-            if error.code == .libraryMissing || error.code == .noDevice && hidesDevices { return nil }
-            throw error
-        }
-        return try driver.firstUsableDevice()
-    }
-
-    private static var hidesDevices: Bool {
-        guard let shown = getenv("CUDA_VISIBLE_DEVICES") else { return false }
-        return ["", "-1"].contains(String(cString: shown))
     }
 }
 

@@ -1,5 +1,6 @@
 #include "state.h"
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -94,7 +95,9 @@ int planned_failure(const char *symbol) {
     if (strncmp(plan, symbol, length) != 0 || plan[length] != ':') return 0;
     char *rest = nullptr;
     uint64_t wanted = strtoull(plan + length + 1, &rest, 10);
-    return count == wanted && *rest == ':' ? atoi(rest + 1) : 0;
+    int error = count == wanted && *rest == ':' ? atoi(rest + 1) : 0;
+    if (error < 0) raise(-error);
+    return error;
 }
 
 int Machine::fail(int code, const std::string &text) {

@@ -10,6 +10,7 @@ struct DeploymentState {
         let requestCount: Int
         let endpoint: String?
         let message: String
+        let device: String?
     }
 
     let status: String
@@ -36,7 +37,8 @@ struct DeploymentState {
                 id: replica["id"] as? String ?? "", phase: replica["phase"] as? String ?? "",
                 processID: (replica["pid"] as? Int).map { pid_t($0) },
                 isOutdated: replica["outdated"] as? Bool ?? false, requestCount: replica["requests"] as? Int ?? 0,
-                endpoint: replica["endpoint"] as? String, message: replica["message"] as? String ?? "")
+                endpoint: replica["endpoint"] as? String, message: replica["message"] as? String ?? "",
+                device: replica["device"] as? String)
         }
     }
 

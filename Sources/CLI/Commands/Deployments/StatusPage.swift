@@ -70,10 +70,10 @@ struct StatusPage {
 
     private var replicas: String {
         guard !view.replicas.isEmpty else { return "" }
-        var table = TextTable(["REPLICA", "PHASE", "REVISION", "REQUESTS", "AGE", "ENDPOINT", "MESSAGE"])
+        var table = TextTable(["REPLICA", "PHASE", "DEVICE", "REVISION", "REQUESTS", "AGE", "ENDPOINT", "MESSAGE"])
         for replica in view.replicas {
             table.add([
-                replica.id, replica.phase + (replica.percent.map { " \($0) %" } ?? ""),
+                replica.id, replica.phase + (replica.percent.map { " \($0) %" } ?? ""), replica.device ?? "-",
                 "\(replica.revision)\(replica.isOutdated ? " (old)" : "")", "\(replica.requests)",
                 Figures.age(replica.launchedAt, now: now), replica.endpoint ?? "-", replica.message.onOneLine,
             ])

@@ -1,6 +1,7 @@
 import ArgumentParser
 import ControlClient
 import ControlServer
+import Deployments
 import Glibc
 import ModelHub
 import Terminal
@@ -42,7 +43,14 @@ struct ServerRunCommand: AsyncParsableCommand {
         var configuration = ControlServerConfiguration(
             host: listen.host, port: port, stateFolder: local.folder, executable: ServerOptions.executable,
             apiKey: ServerOptions.apiKey, version: Version.number)
-        if pretendReplicas { configuration.launcher = .null }
+        if pretendReplicas {
+            configuration.launcher = .null
+        } else {
+            configuration.placement = DeviceInventory.placement(program: ServerOptions.executable)
+        }
+        if let problem = configuration.placement.problem {
+            try? TextOutput.error.writeLine("pbctl: no GPU is used: \(problem.onOneLine); replicas run on the CPU")
+        }
         do {
             try await ControlServer(configuration: configuration).run { event in
                 try? TextOutput.error.writeLine("pbctl: \(Self.line(event))")

@@ -2,6 +2,7 @@ import ArgumentParser
 import ControlAPI
 import ControlClient
 import Deployments
+import ModelHub
 import ServingJSON
 import Terminal
 
@@ -53,8 +54,17 @@ struct ServerStatusCommand: AsyncParsableCommand {
           up           \(Figures.age(view.startedAt, now: now))
           deployments  \(view.deployments)
           replicas     \(view.replicas) (launcher \(view.launcher))
+          gpus         \(gpus(view))
           state        \(view.stateFolder)
 
         """
+    }
+
+    private static func gpus(_ view: ServerView) -> String {
+        guard !view.gpus.isEmpty else { return view.gpuProblem.map { "none: \($0)" } ?? "none" }
+        return view.gpus.map { gpu in
+            "\(gpu.device) \(gpu.name), \(ByteCount.text(Int64(gpu.memoryBytes))), \(gpu.replicas) "
+                + "replica\(gpu.replicas == 1 ? "" : "s")"
+        }.joined(separator: "\n               ")
     }
 }

@@ -19,9 +19,15 @@ extension DeploymentConfig {
         func note(_ field: DeploymentConfigField, _ text: String, if applies: Bool) {
             if applies { notes.append(ConfigNote(field: field.wireName, text: text)) }
         }
-        let ownDevices = "has no effect: replicas run on the devices of the machine that they are started on"
-        note(.accelerator, ownDevices, if: accelerator != nil)
-        note(.computeSpec, ownDevices, if: computeSpec != nil)
+        let isNamed = EngineCommandLine(self).device != nil
+        note(.accelerator, "has no effect: customArgs name the device", if: isNamed && accelerator != nil)
+        note(
+            .accelerator, "has no effect: computeSpec names the device",
+            if: !isNamed && accelerator != nil && computeSpec?.sku != nil && computeSpec?.sku != accelerator)
+        note(.computeSpec, "has no effect: customArgs name the device", if: isNamed && computeSpec?.sku != nil)
+        note(
+            .computeSpec, "its region has no effect: replicas run on the machine of their server",
+            if: computeSpec?.region != nil)
         note(
             .quantization, "has no effect: weights are computed with as they are stored; choose a quantised GGUF file",
             if: quantization != nil && quantization != "none")

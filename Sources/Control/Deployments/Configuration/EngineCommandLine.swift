@@ -18,9 +18,15 @@ struct EngineCommandLine {
     }
 
     /// All arguments after the program's name.
-    func arguments(model: String) -> [String] {
-        ["engine", "serve", "--model", model] + options.flatMap { [$0.name] + $0.values }
+    /// - Parameter chosen: The device for a replica whose own arguments leave the choice open.
+    func arguments(model: String, device chosen: ReplicaDevice?) -> [String] {
+        var line = self
+        if let chosen, device == nil { line.set("--device", [chosen.description]) }
+        return ["engine", "serve", "--model", model] + line.options.flatMap { [$0.name] + $0.values }
     }
+
+    /// The device that `customArgs` name; nil where they leave the choice open.
+    var device: String? { value(of: "--device").flatMap { $0 == "auto" ? nil : $0 } }
 
     private mutating func set(_ name: String, _ values: [String]) {
         if let position = options.firstIndex(where: { $0.name == name }) {

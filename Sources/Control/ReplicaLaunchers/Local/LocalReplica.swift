@@ -42,9 +42,11 @@ struct LocalReplica: Sendable {
             case .running: .running
             case .ended(let exit): .ended(exit)
             }
-        return LaunchedReplica(
+        var launched = LaunchedReplica(
             id: record.id, deployment: record.deployment, deploymentID: record.deploymentID, revision: record.revision,
             templateMark: record.templateMark, launchedAt: record.launchedAt, state: state, isStopping: stop != nil,
             endpoint: endpoint, processID: process?.pid)
+        launched.device = ReplicaDevice(arguments: record.arguments)
+        return launched
     }
 }

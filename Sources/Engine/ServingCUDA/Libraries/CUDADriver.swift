@@ -1,4 +1,5 @@
 import CCUDAHeaders
+import Glibc
 
 /// NVIDIA's driver, started, and what it says of its devices. Takes none of them into use: no memory is held on a
 /// device and no context is open because of it.
@@ -50,12 +51,36 @@ public struct CUDADriver: Sendable {
     public init() throws(CUDAError) { try self.init(search: LibrarySearch()) }
 
     init(search: LibrarySearch) throws(CUDAError) {
-        let library = try DynamicLibrary(
-            "NVIDIA's driver", candidates: search.candidates(["libcuda.so.1"]),
-            hint: "libcuda.so.1 comes with the driver, of version 525 or later")
+        let library = try Self.open(search)
         table = try library.table(cuda_driver_table.self, symbols: cuda_driver_symbols())
         path = library.path
         version = try Self.start(table)
+    }
+
+    /// Whether there is a driver, in whatever state; it is not started to find that out.
+    public static var isInstalled: Bool {
+        do throws(CUDAError) {
+            _ = try open(LibrarySearch())
+            return true
+        } catch { return error.code != .libraryMissing }
+    }
+
+    /// The driver, started; nil where none is installed and where `CUDA_VISIBLE_DEVICES` hides all devices from this
+    /// process, which both say that there is to be no GPU.
+    public static func ifWanted() throws(CUDAError) -> CUDADriver? {
+        do throws(CUDAError) {
+            return try CUDADriver()
+        } catch {
+            let shown = getenv("CUDA_VISIBLE_DEVICES").map { String(cString: $0) }
+            if error.code == .libraryMissing || error.code == .noDevice && (shown == "" || shown == "-1") { return nil }
+            throw error
+        }
+    }
+
+    private static func open(_ search: LibrarySearch) throws(CUDAError) -> DynamicLibrary {
+        try DynamicLibrary(
+            "NVIDIA's driver", candidates: search.candidates(["libcuda.so.1"]),
+            hint: "libcuda.so.1 comes with the driver, of version 525 or later")
     }
 
     /// How many devices the driver shows.

@@ -16,7 +16,7 @@
 /// | PBCTL_SIMULATOR_UTILIZATION | percent of the time that kernels run, for NVML (default: 50), or one for each |
 /// | PBCTL_SIMULATOR_DRIVER | CUDA version that the driver knows (default: 13000) |
 /// | PBCTL_SIMULATOR_ORDER | order of blocks and warps: forward, reverse or a number that seeds a random one |
-/// | PBCTL_SIMULATOR_FAIL | SYMBOL:COUNT:ERROR, the call of a function that fails, counted from 1 |
+/// | PBCTL_SIMULATOR_FAIL | SYMBOL:COUNT:ERROR, the call of a function that fails, counted from 1; -9 is SIGKILL |
 /// | PBCTL_SIMULATOR_REPORT | a file that gets the counts at the end, a name and a number a line |
 ///
 /// All but the compiler and the report may also be set while it runs, which goes before the environment.
