@@ -22,7 +22,9 @@ enum DeploymentFixtures {
         var replica = ReplicaView(id: id, phase: phase, revision: 2, launchedAt: moment + .seconds(60))
         replica.isOutdated = isOutdated
         replica.endpoint = phase == "ready" ? "127.0.0.1:4000" : nil
-        replica.device = phase == "ready" ? "cuda:1" : nil
+        if phase == "ready" {
+            (replica.device, replica.utilization, replica.gpuMemoryBytes) = ("cuda:1", 0.5, 12_300_000_000)
+        }
         return replica
     }
 

@@ -41,9 +41,9 @@ import Testing
                   revision  2, changed 3h2m ago, made 3h2m ago
                   endpoint  http://h:1/deployments/demo/v1
 
-                REPLICA  PHASE         DEVICE  REVISION  REQUESTS  AGE   ENDPOINT        MESSAGE
-                demo-a   ready         cuda:1  2 (old)   0         3h1m  127.0.0.1:4000  \("")
-                demo-b   loading 40 %  -       2         0         3h1m  -               \("")
+                REPLICA  PHASE         DEVICE  BUSY           REVISION  REQUESTS  AGE   ENDPOINT        MESSAGE
+                demo-a   ready         cuda:1  50 %, 12.3 GB  2 (old)   0         3h1m  127.0.0.1:4000  \("")
+                demo-b   loading 40 %  -       -              2         0         3h1m  -               \("")
 
                 LAST MINUTE
                   1.25 requests/s · 123 tokens/s · 2.00 replicas · utilization 50 %

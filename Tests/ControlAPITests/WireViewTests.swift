@@ -24,7 +24,7 @@ import Testing
         view.endpoint = EndpointView(openai: "http://h/v1", native: "http://h", predibase: "http://h/p")
         var replica = ReplicaView(id: "demo-1", phase: "loading", revision: 2, launchedAt: moment)
         (replica.percent, replica.isOutdated, replica.endpoint) = (40, true, "127.0.0.1:1234")
-        replica.device = "cuda:1"
+        (replica.device, replica.utilization, replica.gpuMemoryBytes) = ("cuda:1", 0.5, 1 << 34)
         (replica.processID, replica.requests, replica.message, replica.readyAt) = (77, 2, "x", moment)
         view.replicas = [replica, ReplicaView(id: "demo-2", phase: "queued", revision: 3, launchedAt: moment)]
         view.load = LoadView(running: 3, queued: 4)

@@ -21,6 +21,8 @@ final class HandClock: ControlClock {
 final class ScriptedProbe: ReplicaProbing {
     private let state = Mutex((silent: Set<ReplicaEndpoint>(), percent: Int?.none, failure: String?.none, count: 0))
 
+    private let told = Mutex((usage: ReplicaUsage?.none, count: 0))
+
     func health(_ endpoint: ReplicaEndpoint) async -> ReplicaHealth {
         state.withLock { state in
             state.count += 1
@@ -30,8 +32,16 @@ final class ScriptedProbe: ReplicaProbing {
     }
 
     func failureToAnswer(_ endpoint: ReplicaEndpoint) async -> String? { state.withLock { $0.failure } }
-    func usage(_ endpoint: ReplicaEndpoint) async -> ReplicaUsage? { nil }
+    func usage(_ endpoint: ReplicaEndpoint) async -> ReplicaUsage? {
+        told.withLock { told in
+            told.count += 1
+            return told.usage
+        }
+    }
 
+    /// How often replicas were asked what they use.
+    var usageCount: Int { told.withLock { $0.count } }
+    func use(_ usage: ReplicaUsage?) { told.withLock { $0.usage = usage } }
     var healthCheckCount: Int { state.withLock { $0.count } }
     func load(percent: Int?) { state.withLock { $0.percent = percent } }
     func silence(_ endpoint: ReplicaEndpoint) { state.withLock { _ = $0.silent.insert(endpoint) } }

@@ -32,9 +32,20 @@ import Testing
         #expect(counts.contains("\nlaunches ") && counts.contains("\nproducts "), "\(counts)")
     }
 
-    @Test func doctorNamesTheLibrariesAndTheDevice() throws {
-        let run = try ProgramRun(["doctor"], environment: SimulatedGPU.environment(SimulatedGPU.folder()))
-        #expect(run.status == 0 && run.output.contains("ok       cuda:0: Simulated GPU"), "\(run.output)\(run.error)")
+    @Test func doctorNamesTheLibrariesAndTheDevices() throws {
+        let settings = ["PBCTL_SIMULATOR_DEVICES": "2", "PBCTL_SIMULATOR_UTILIZATION": "30,70"]
+        let run = try ProgramRun(["doctor"], environment: SimulatedGPU.environment(SimulatedGPU.folder(), settings))
+        let lines = run.output.split(separator: "\n")
+        #expect(run.status == 0 && run.output.contains("ok       NVML: "), "\(run.output)\(run.error)")
+        for (device, share) in [("cuda:0", 30), ("cuda:1", 70)] {
+            let line = lines.first { $0.hasPrefix("ok       \(device): Simulated GPU") }
+            #expect(line?.contains(", \(share) % busy, ") == true && line?.hasSuffix(" in use") == true)
+        }
+        let without = try SimulatedGPU.folder(SimulatedGPU.names.filter { $0 != "libnvidia-ml.so.1" })
+        try Data("no library".utf8).write(to: URL(fileURLWithPath: without + "/libnvidia-ml.so.1"))
+        let other = try ProgramRun(["doctor"], environment: SimulatedGPU.environment(without))
+        #expect(other.status == 0 && other.output.contains("optional NVML: "), "\(other.output)\(other.error)")
+        #expect(!other.output.contains("busy"))
     }
 
     /// What stands in the way of a GPU, and words that tell it.

@@ -4,6 +4,7 @@ import Hummingbird
 import HummingbirdTesting
 import ServingEngine
 import ServingJSON
+import ServingRuntime
 import Testing
 
 @testable import ReplicaServer
@@ -210,6 +211,21 @@ extension TestClientProtocol {
             let metrics = try await client.get("/metrics").text
             #expect(metrics.contains(#"lorax_request_failure{err="download_adapter"} 2.0"#))
             #expect(metrics.contains(#"lorax_batch_inference_count{method="decode"} 0.0"#))
+        }
+    }
+
+    @Test("Metrics tell how busy the GPU is, where there is one that tells")
+    func gpuMetrics() async throws {
+        let usage = GPUUsage(device: "cuda:1", utilization: 0.25, usedBytes: 1 << 20)
+        try await withServer(ScriptedModel(usage: usage)) { client in
+            let metrics = try await client.get("/metrics").text
+            #expect(metrics.contains("\npbctl_gpu_utilization_ratio{device=\"cuda:1\"} 0.25\n"))
+            #expect(metrics.contains("\npbctl_gpu_memory_used_bytes{device=\"cuda:1\"} 1048576.0\n"))
+            #expect(!metrics.contains("pbctl_gpu_memory_total_bytes"))
+        }
+        try await withServer { client in
+            let metrics = try await client.get("/metrics").text
+            #expect(!metrics.contains("pbctl_gpu_"))
         }
     }
 

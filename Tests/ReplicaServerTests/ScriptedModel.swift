@@ -43,14 +43,18 @@ final class ScriptedModel: ReplicaModel {
     let waits: Bool
     /// Most requests at a time.
     let limit: Int
+    /// What its GPU tells.
+    let usage: GPUUsage?
     private let state = Mutex(State())
 
-    init(answer: [TokenID] = [1, 2], waits: Bool = false, limit: Int = .max) {
+    init(answer: [TokenID] = [1, 2], waits: Bool = false, limit: Int = .max, usage: GPUUsage? = nil) {
+        self.usage = usage
         self.answer = answer
         self.waits = waits
         self.limit = limit
     }
 
+    func gpuUsage() -> GPUUsage? { usage }
     /// Bytes of the longest text that was tokenized.
     var longestText: Int { state.withLock { $0.longestText } }
     var requests: [GenerationRequest] { state.withLock { $0.requests } }

@@ -20,6 +20,10 @@ package struct ReplicaView: WireView {
     package var processID: Int?
     /// What it computes on: `cpu`, `cuda:0`; nil where that was left to it.
     package var device: String?
+    /// Share of the machine's processors or of the GPU in the last few seconds, 0 to 1; nil until it is known.
+    package var utilization: Double?
+    /// Bytes of the GPU's memory in use, by all programs; nil without a GPU.
+    package var gpuMemoryBytes: Int?
     /// Requests under way.
     package var requests: Int
     /// What it waits for or how it ended.
@@ -47,6 +51,8 @@ package struct ReplicaView: WireView {
         object["endpoint"] = JSONValue(endpoint)
         object["pid"] = JSONValue(processID)
         object["device"] = JSONValue(device)
+        object["utilization"] = JSONValue(utilization)
+        object["gpuMemoryBytes"] = JSONValue(gpuMemoryBytes)
         object["requests"] = JSONValue(requests)
         object["message"] = .string(message)
         return object
@@ -64,6 +70,8 @@ package struct ReplicaView: WireView {
         endpoint = try fields.optionalText("endpoint")
         processID = try fields.optionalCount("pid")
         device = try fields.optionalText("device")
+        utilization = try fields.optionalNumber("utilization")
+        gpuMemoryBytes = try fields.optionalCount("gpuMemoryBytes")
         requests = try fields.optionalCount("requests") ?? 0
         message = try fields.optionalText("message") ?? ""
     }

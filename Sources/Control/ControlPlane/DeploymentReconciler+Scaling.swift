@@ -117,8 +117,8 @@ extension DeploymentReconciler {
         }
         let probe = probe
         var asked: [(String, ReplicaID, ReplicaEndpoint)] = []
-        for (id, entry) in entries where scaling.contains(id) {
-            for replica in entry.readyReplicas {
+        for (id, entry) in entries where entry.liveCount > 0 {
+            for replica in entry.readyReplicas where replica.wantsUsage || scaling.contains(id) {
                 if let endpoint = replica.endpoint { asked.append((id, replica.id, endpoint)) }
             }
         }
@@ -131,7 +131,7 @@ extension DeploymentReconciler {
             return usages
         }
         let now = clock.now()
-        for case let (id, replica, usage?) in usages { take(usage, replica, of: id, now) }
+        for (id, replica, usage) in usages { take(usage, replica, of: id, now) }
         for (_, entry) in entries where entry.liveCount > 0 {
             let reading = load(entry.spec.name)
             let known = entry.readyReplicas.compactMap(\.utilization)
@@ -143,8 +143,13 @@ extension DeploymentReconciler {
         }
     }
 
-    private func take(_ usage: ReplicaUsage, _ replica: ReplicaID, of id: String, _ now: Timestamp) {
+    private func take(_ usage: ReplicaUsage?, _ replica: ReplicaID, of id: String, _ now: Timestamp) {
         guard let tracked = entries[id]?.replicas[replica] else { return }
+        guard let usage else {
+            entries[id]?.replicas[replica]?.wantsUsage = false
+            return
+        }
+        entries[id]?.replicas[replica]?.gpuMemoryBytes = usage.gpuMemoryBytes
         if let gpu = usage.gpuUtilization {
             entries[id]?.replicas[replica]?.utilization = gpu
         } else if let before = tracked.usage {
@@ -155,5 +160,8 @@ extension DeploymentReconciler {
             }
         }
         entries[id]?.replicas[replica]?.usage = (usage.cpuSeconds, now)
+        // Of processor time the first reading tells nothing by itself.
+        let utilization = entries[id]?.replicas[replica]?.utilization
+        entries[id]?.replicas[replica]?.wantsUsage = utilization.map { $0 > 0.02 } ?? (tracked.usage == nil)
     }
 }

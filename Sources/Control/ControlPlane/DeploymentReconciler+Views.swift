@@ -105,6 +105,8 @@ extension ReplicaView {
         endpoint = replica.endpoint?.description
         processID = replica.processID.map { Int($0) }
         device = replica.device?.description
+        utilization = replica.utilization
+        gpuMemoryBytes = replica.gpuMemoryBytes
         requests = requestCount
         switch replica.phase {
         case .queued(let reason): message = reason

@@ -79,7 +79,8 @@ extension ReplicaUsage {
     package init?(prometheusText text: String) {
         var found: [Substring: Double] = [:]
         let names: Set<Substring> = [
-            "process_cpu_seconds_total", "process_resident_memory_bytes", "pbctl_gpu_utilization",
+            "process_cpu_seconds_total", "process_resident_memory_bytes", "pbctl_gpu_utilization_ratio",
+            "pbctl_gpu_memory_used_bytes",
         ]
         for line in text.split(separator: "\n") {
             guard let space = line.lastIndex(of: " ") else { continue }
@@ -87,8 +88,13 @@ extension ReplicaUsage {
             if names.contains(name), let value = Double(line[line.index(after: space)...]) { found[name] = value }
         }
         guard let cpuSeconds = found["process_cpu_seconds_total"] else { return nil }
+        func bytes(_ name: Substring) -> Int? { found[name].flatMap { Int(exactly: $0.rounded()) } }
         self.init(
-            cpuSeconds: cpuSeconds, gpuUtilization: found["pbctl_gpu_utilization"],
-            residentBytes: found["process_resident_memory_bytes"].flatMap { Int(exactly: $0.rounded()) } ?? 0)
+            cpuSeconds: cpuSeconds, gpuUtilization: found["pbctl_gpu_utilization_ratio"].flatMap(Self.share),
+            gpuMemoryBytes: bytes("pbctl_gpu_memory_used_bytes"),
+            residentBytes: bytes("process_resident_memory_bytes") ?? 0)
     }
+
+    /// A replica is believed no nonsense.
+    private static func share(_ value: Double) -> Double? { (0...1).contains(value) ? value : nil }
 }

@@ -18,11 +18,16 @@ package struct ReplicaUsage: Sendable, Hashable {
     package var cpuSeconds: Double
     /// Share of the GPU's time that kernels ran, 0 to 1; nil without one.
     package var gpuUtilization: Double?
+    /// Bytes of the GPU's memory in use, by all programs; nil without one.
+    package var gpuMemoryBytes: Int?
     package var residentBytes: Int
 
-    package init(cpuSeconds: Double, gpuUtilization: Double? = nil, residentBytes: Int = 0) {
+    package init(
+        cpuSeconds: Double, gpuUtilization: Double? = nil, gpuMemoryBytes: Int? = nil, residentBytes: Int = 0
+    ) {
         self.cpuSeconds = cpuSeconds
         self.gpuUtilization = gpuUtilization
+        self.gpuMemoryBytes = gpuMemoryBytes
         self.residentBytes = residentBytes
     }
 }

@@ -20,6 +20,11 @@ struct TrackedReplica: Sendable {
     var usage: (cpuSeconds: Double, at: Timestamp)?
     /// Share of the machine (CPU) or of the GPU in the last few seconds, 0 to 1.
     var utilization: Double?
+    /// Bytes of the GPU's memory in use; nil without one.
+    var gpuMemoryBytes: Int?
+    /// Whether its usage is asked for though its deployment is at rest: until it was told once, and for as long as what
+    /// was told last is no rest.
+    var wantsUsage = true
     /// Asks it how it is until it has ended.
     var probing: Task<Void, Never>?
 

@@ -76,6 +76,8 @@ package struct LocalReplicaModel: ReplicaModel {
     package func statistics() -> EngineStatistics { model.engine.statistics() }
     /// What the adapter library holds and has done.
     package func adapterStatistics() -> AdapterStatistics { model.adapters.statistics() }
+    /// How busy its GPU is.
+    package func gpuUsage() -> GPUUsage? { model.gpuUsage() }
 }
 
 /// A tokenizer's way of showing single tokens.

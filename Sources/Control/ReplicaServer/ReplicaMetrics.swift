@@ -79,6 +79,16 @@ final class ReplicaMetrics: Sendable {
         ProcessFigures.update(registry)
     }
 
+    /// Takes over how busy the GPU is; what is not told keeps no series.
+    func update(_ usage: GPUUsage) {
+        let figures: [(String, Double?)] = [
+            ("pbctl_gpu_utilization_ratio", usage.utilization),
+            ("pbctl_gpu_memory_used_bytes", usage.usedBytes.map { Double($0) }),
+            ("pbctl_gpu_memory_total_bytes", usage.totalBytes.map { Double($0) }),
+        ]
+        for case let (name, value?) in figures { registry.set(name, [usage.device], to: value) }
+    }
+
     func text() -> String { registry.text() }
     func json() -> JSONBytes { registry.json() }
 
@@ -146,6 +156,10 @@ final class ReplicaMetrics: Sendable {
             counter("pbctl_adapter_loads_total", "Times that an adapter had to be loaded."),
             counter("pbctl_adapter_load_failures_total", "Adapter loads that failed."),
             counter("pbctl_adapter_evictions_total", "Adapters dropped for others."),
+            gauge(
+                "pbctl_gpu_utilization_ratio", "Share of the time in which kernels ran, of all programs.", ["device"]),
+            gauge("pbctl_gpu_memory_used_bytes", "Bytes of the GPU's memory in use, by all programs.", ["device"]),
+            gauge("pbctl_gpu_memory_total_bytes", "Bytes of the GPU's memory.", ["device"]),
         ] + ProcessFigures.families
     }
 }

@@ -51,4 +51,11 @@ package protocol ReplicaModel: Sendable {
     func statistics() -> EngineStatistics
     /// What the adapter library holds and has done.
     func adapterStatistics() -> AdapterStatistics
+    /// How busy its GPU is; nil where it has none or nothing tells.
+    func gpuUsage() -> GPUUsage?
+}
+
+extension ReplicaModel {
+    /// A model on the processor.
+    package func gpuUsage() -> GPUUsage? { nil }
 }

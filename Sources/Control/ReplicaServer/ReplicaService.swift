@@ -63,5 +63,6 @@ final class ReplicaService: Sendable {
         metrics.update(
             model.statistics(), model.adapterStatistics(), inFlight: admission.count,
             positionsPerBlock: model.limits.positionsPerBlock)
+        if let usage = model.gpuUsage() { metrics.update(usage) }
     }
 }

@@ -17,6 +17,8 @@ public struct LoadedRunner {
     public let description: String
     /// Threads of this process that compute.
     public let threadCount: Int
+    /// Tells how busy the GPU is; nil without one, and where there is nothing to tell it.
+    var monitor: GPUMonitor?
 
     /// Loads weights onto the device of the options and makes room for keys and values.
     ///
@@ -70,7 +72,7 @@ public struct LoadedRunner {
             model: model, backend: backend, options: runnerOptions(options, keyValueBytes: budget.bytes(share: 2)))
         return LoadedRunner(
             runner: runner, device: .cuda(ordinal), uploader: backend.makeUploader(),
-            description: backend.description, threadCount: 1)
+            description: backend.description, threadCount: 1, monitor: try? GPUMonitor(ordinal: ordinal))
     }
 
     private static func runnerOptions<Device>(

@@ -1,5 +1,6 @@
 import Glibc
 import ServingAdapters
+import ServingCUDA
 public import ServingEngine
 import ServingModelFiles
 public import ServingModels
@@ -82,6 +83,7 @@ public final class LocalModel: Sendable {
     public let threadCount: Int
     /// From opening the files to being ready.
     public let loadDuration: Duration
+    private let monitor: GPUMonitor?
 
     /// Loads a GGUF file or a Hugging Face folder.
     public init(path: String, options: Options = Options()) throws {
@@ -105,6 +107,7 @@ public final class LocalModel: Sendable {
         device = loaded.device
         deviceDescription = loaded.description
         threadCount = loaded.threadCount
+        monitor = loaded.monitor
         adapters = AdapterLibrary(model: description, uploader: loaded.uploader, options: options.adapters)
         let tokenizer = codec?.tokenizer
         endOfGenerationTokenIDs = files.endTokenIDs.union(tokenizer?.endOfGenerationTokenIDs ?? [])
@@ -121,6 +124,16 @@ public final class LocalModel: Sendable {
     private static func name(of path: String) -> String {
         let last = path.split(separator: "/").last.map(String.init) ?? path
         return last.hasSuffix(".gguf") ? String(last.dropLast(5)) : last
+    }
+
+    /// How busy the model's GPU is; nil on the processor, and where the driver's monitoring library is not there.
+    public func gpuUsage() -> GPUUsage? {
+        monitor.map { monitor in
+            let reading = monitor.reading()
+            return GPUUsage(
+                device: device.description, utilization: reading.utilization, usedBytes: reading.usedBytes,
+                totalBytes: reading.totalBytes)
+        }
     }
 
     /// A request for this model with its end-of-generation tokens.

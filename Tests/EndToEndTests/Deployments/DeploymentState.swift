@@ -11,6 +11,8 @@ struct DeploymentState {
         let endpoint: String?
         let message: String
         let device: String?
+        let utilization: Double?
+        let gpuMemoryBytes: Int?
     }
 
     let status: String
@@ -38,7 +40,8 @@ struct DeploymentState {
                 processID: (replica["pid"] as? Int).map { pid_t($0) },
                 isOutdated: replica["outdated"] as? Bool ?? false, requestCount: replica["requests"] as? Int ?? 0,
                 endpoint: replica["endpoint"] as? String, message: replica["message"] as? String ?? "",
-                device: replica["device"] as? String)
+                device: replica["device"] as? String, utilization: replica["utilization"] as? Double,
+                gpuMemoryBytes: replica["gpuMemoryBytes"] as? Int)
         }
     }
 

@@ -55,6 +55,34 @@ extension DeploymentTests {
             }
         }
 
+        @Test func aDeploymentShowsHowBusyItsGPUsAre() throws {
+            try DeploymentFixture.run(startsServer: false) { fixture in
+                // CUDA counts them the other way round than NVML.
+                let environment = try twoGPUs([
+                    "PBCTL_SIMULATOR_UTILIZATION": "20,60", "CUDA_VISIBLE_DEVICES": "1,0",
+                ])
+                try fixture.startServer(environment: environment)
+                try fixture.deploy("d", replicas: 2)
+                try fixture.until("both tell") { try fixture.state("d").replicas.allSatisfy { $0.utilization != nil } }
+                let replicas = try fixture.state("d").replicas
+                let shares = replicas.map { "\($0.device ?? "-") \($0.utilization ?? -1)" }.sorted()
+                #expect(shares == ["cuda:0 0.6", "cuda:1 0.2"])
+                // At least the 32 MiB that cuBLAS works in.
+                #expect(replicas.allSatisfy { ($0.gpuMemoryBytes ?? 0) >= 32 << 20 })
+                #expect(try fixture.pbctl("status", "d").output.contains("  cuda:0  60 %, "))
+                let replica = try #require(replicas.first { $0.device == "cuda:1" })
+                let metrics = try WebClient(url: "http://\(replica.endpoint ?? "")", folder: fixture.scratch)
+                    .request("GET", "/metrics").body
+                #expect(metrics.contains("\npbctl_gpu_utilization_ratio{device=\"cuda:1\"} 0.2\n"), "\(metrics)")
+                #expect(metrics.contains("\npbctl_gpu_memory_total_bytes{device=\"cuda:1\"} 1073741824.0\n"))
+                // The mean of both is the deployment's.
+                try fixture.until("the history tells") {
+                    let answer = try fixture.web.request("GET", "/api/v1/deployments/d/metrics?since=60")
+                    return answer.body.contains("\"utilization\":0.4")
+                }
+            }
+        }
+
         @Test func aDeploymentMayNameItsDeviceOrItsKind() throws {
             try DeploymentFixture.run(startsServer: false) { fixture in
                 try fixture.startServer(environment: twoGPUs(["PBCTL_SIMULATOR_NAME": "NVIDIA H100 80GB HBM3"]))

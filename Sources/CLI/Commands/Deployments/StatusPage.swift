@@ -1,5 +1,6 @@
 import ControlAPI
 import Deployments
+import ModelHub
 import ServingJSON
 import Terminal
 
@@ -70,15 +71,24 @@ struct StatusPage {
 
     private var replicas: String {
         guard !view.replicas.isEmpty else { return "" }
-        var table = TextTable(["REPLICA", "PHASE", "DEVICE", "REVISION", "REQUESTS", "AGE", "ENDPOINT", "MESSAGE"])
+        var table = TextTable([
+            "REPLICA", "PHASE", "DEVICE", "BUSY", "REVISION", "REQUESTS", "AGE", "ENDPOINT", "MESSAGE",
+        ])
         for replica in view.replicas {
             table.add([
                 replica.id, replica.phase + (replica.percent.map { " \($0) %" } ?? ""), replica.device ?? "-",
-                "\(replica.revision)\(replica.isOutdated ? " (old)" : "")", "\(replica.requests)",
-                Figures.age(replica.launchedAt, now: now), replica.endpoint ?? "-", replica.message.onOneLine,
+                Self.use(of: replica), "\(replica.revision)\(replica.isOutdated ? " (old)" : "")",
+                "\(replica.requests)", Figures.age(replica.launchedAt, now: now), replica.endpoint ?? "-",
+                replica.message.onOneLine,
             ])
         }
         return "\n" + table.text
+    }
+
+    /// How busy what a replica computes on is, and how full.
+    private static func use(of replica: ReplicaView) -> String {
+        let share = Figures.percent(replica.utilization)
+        return replica.gpuMemoryBytes.map { "\(share), \(ByteCount.text(Int64($0)))" } ?? share
     }
 
     /// What its owner will want to do.

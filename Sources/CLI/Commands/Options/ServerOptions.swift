@@ -70,7 +70,7 @@ struct ServerOptions: ParsableArguments {
     }
 
     /// How this machine's server is started in the background.
-    static func launch(_ options: [String], patience: Duration = .seconds(10)) -> LocalServer.Launch {
+    static func launch(_ options: [String], patience: Duration = .seconds(30)) -> LocalServer.Launch {
         LocalServer.Launch(
             executable: Self.executable, arguments: ["server", "run", "--background"] + options, patience: patience,
             apiKey: apiKey)

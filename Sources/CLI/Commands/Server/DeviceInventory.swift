@@ -8,8 +8,8 @@ import ServingJSON
 /// Another process asks the driver (`pbctl list-devices`), and opens all that models need: the server itself keeps
 /// nothing of CUDA open, and goes on where a library ends the one that opens it.
 enum DeviceInventory {
-    /// How long a driver may take to answer; one that was asleep takes seconds.
-    private static let patience = Duration.seconds(60)
+    /// How long the driver and the libraries may take; cold ones take seconds. Less than who waits for the server.
+    private static let patience = Duration.seconds(20)
 
     /// The GPUs of this machine. Where no driver is installed nothing is started to find that out.
     static func placement(program: String) -> DevicePlacement {

@@ -74,19 +74,37 @@ struct DoctorCommand: AsyncParsableCommand {
             var findings = libraries.files.map { file in
                 Finding(.ok, file.name, file.path + (file.version.isEmpty ? "" : ", version \(file.version)"))
             }
-            for ordinal in 0..<(try libraries.deviceCount()) {
-                let device = try CUDADevice(libraries, ordinal: ordinal)
+            let devices = try CUDADriver().devices()
+            findings += devices.first.map { [nvml($0)] } ?? []
+            for known in devices {
+                let device = try CUDADevice(libraries, ordinal: known.ordinal)
                 let (major, minor) = (device.capability / 10, device.capability % 10)
                 findings.append(
                     Finding(
-                        .ok, "cuda:\(ordinal)",
+                        .ok, "cuda:\(known.ordinal)",
                         "\(device.name), \(ByteCount.text(Int64(device.memoryBytes))), compute capability "
-                            + "\(major).\(minor), \(device.multiprocessorCount) multiprocessors"))
+                            + "\(major).\(minor), \(device.multiprocessorCount) multiprocessors" + use(of: known)))
             }
             return findings
         } catch {
             return [Finding(.optional, "cuda", error.description, "models run on the cpu; docs/cuda.md tells more")]
         }
+    }
+
+    /// The library that tells how busy GPUs are.
+    private static func nvml(_ device: CUDADriver.Device) -> Finding {
+        do throws(CUDAError) {
+            return Finding(.ok, "NVML", try GPUMonitor(device).path)
+        } catch {
+            return Finding(.optional, "NVML", error.description, "the utilisation of GPUs is not shown")
+        }
+    }
+
+    /// How busy a device is, as far as it tells.
+    private static func use(of device: CUDADriver.Device) -> String {
+        guard let reading = try? GPUMonitor(device).reading() else { return "" }
+        let share = reading.utilization.map { ", \(Figures.percent($0)) busy" } ?? ""
+        return share + (reading.usedBytes.map { ", \(ByteCount.text(Int64($0))) in use" } ?? "")
     }
 
     private static func directories() -> [Finding] {
