@@ -94,6 +94,53 @@ extension CUDABackendTests {
             await expectedEngine.shutDown()
         }
 
+        @Test func stepsThatRunAheadAnswerTheSame() async throws {
+            let description = try model()
+            let sampling: [SamplingParameters] = [
+                .greedy, SamplingParameters(temperature: 0.9, topK: 20, seed: 1),
+                SamplingParameters(temperature: 1.2, topP: 0.9, logitBias: [9: -3], seed: 2),
+            ]
+            /// Answers that end at their length, at a token that ends them, and at a text.
+            func requests(_ adapters: [any ResidentAdapter]) -> [GenerationRequest] {
+                (0..<9).map { number in
+                    var request = GenerationRequest(
+                        id: "\(number)", promptTokenIDs: (0...number).map { TokenID(20 + $0 * 3) },
+                        sampling: sampling[number % sampling.count])
+                    request.maxTokenCount = 40 - number
+                    if number == 4 { request.stopTokenIDs = Set((0..<60).map { TokenID($0 * 5) }) }
+                    if number == 7 { request.stopStrings = ["1", "2"] }
+                    if number % 2 == 1 {
+                        request.adapterKey = AdapterKey("adapter \(number % 4)")
+                        request.adapter = adapters[number % 4]
+                    }
+                    return request
+                }
+            }
+            let configuration = EngineConfiguration(maxRunningSequences: 6)
+            let reference = try CPUBackend(threadCount: 2, float32: true)
+            let expectedAdapters = try adapters(description, reference.makeUploader())
+            let expectedEngine = ServingEngine(
+                runner: try runner(description, reference, blockCount: 14), configuration: configuration,
+                makeDecoder: { _ in Numbers() })
+            let expected = await expectedEngine.generateAll(requests(expectedAdapters))
+            let backend = try SimulatedGPU.backend(.f32)
+            let uploaded = try adapters(description, backend.makeUploader())
+            let engine = ServingEngine(
+                runner: try runner(description, backend, blockCount: 14), configuration: configuration,
+                makeDecoder: { _ in Numbers() })
+            let found = await engine.generateAll(requests(uploaded))
+            for (found, expected) in zip(found, expected) {
+                let (found, expected) = (try found.get(), try expected.get())
+                #expect(found.samples.map(\.tokenIDs) == expected.samples.map(\.tokenIDs))
+                #expect(found.samples.map { $0.finish?.reason } == expected.samples.map { $0.finish?.reason })
+            }
+            let statistics = engine.statistics()
+            #expect(statistics.aheadStepCount > 10 && statistics.failedStepCount == 0)
+            #expect(statistics.generatedTokenCount == expectedEngine.statistics().generatedTokenCount)
+            await engine.shutDown()
+            await expectedEngine.shutDown()
+        }
+
         @Test func memoryComesBack() async throws {
             let device = try SimulatedGPU.device()
             try await serveOnce()

@@ -6,16 +6,16 @@ extension CUDABackend {
     /// It does.
     public var drawsTokens: Bool { true }
 
-    /// Chooses a token from each draw's row; see ``Backend``.
-    public func draw(_ draws: [TokenDraw], from logits: CUDAActivation) throws -> [TokenDraw.Outcome] {
+    /// Puts the choice of tokens on the stream; see ``Backend``.
+    public func launchDraws(_ draws: [TokenDraw], from logits: CUDAActivation) throws {
         try device.activate()
         try unpack(logits)
-        guard !draws.isEmpty else { return [] }
         guard draws.allSatisfy({ (0..<logits.rowCount).contains($0.row) }), logits.stride == logits.width else {
             throw CUDAError(.invalid, "draws from rows \(draws.map(\.row)) of \(logits.rowCount)")
         }
+        guard pendingDraws.count < 2 else { throw CUDAError(.invalid, "two steps' draws are under way") }
         let image = DrawImage(draws)
-        let address = try reserve(image.byteCount, in: &drawScratch, purpose: "choosing tokens")
+        let address = try reserve(max(image.byteCount, 1 << 16), in: &drawScratch, purpose: "choosing tokens")
         let host = try drawHost(image.byteCount)
         image.write(to: host.base)
         let driver = device.libraries.driver
@@ -29,9 +29,22 @@ extension CUDABackend {
             driver.copy_to_host(
                 host.base + image.tokenOffset, address + cuda_address(image.tokenOffset), draws.count * 4,
                 device.stream), "copying tokens")
-        try device.synchronize()
-        let tokens = (host.base + image.tokenOffset).assumingMemoryBound(to: Int32.self)
-        return draws.indices.map { index in
+        let done = try StreamMark(device)
+        try done.record()
+        lastDrawn = (address + cuda_address(image.tokenOffset), draws.count)
+        pendingDraws.append(
+            PendingDraws(done: done, host: host, tokenOffset: image.tokenOffset, count: draws.count))
+    }
+
+    /// Waits for draws; see ``Backend``.
+    public func collectDraws() throws -> [TokenDraw.Outcome] {
+        guard !pendingDraws.isEmpty else { throw CUDAError(.invalid, "no draws are under way") }
+        let draws = pendingDraws.removeFirst()
+        drawHosts.append(draws.host)
+        try device.activate()
+        try draws.done.wait()
+        let tokens = (draws.host.base + draws.tokenOffset).assumingMemoryBound(to: Int32.self)
+        return (0..<draws.count).map { index in
             switch tokens[index] {
             case -1: .noCandidate
             case -2: .invalidScore
@@ -40,12 +53,38 @@ extension CUDABackend {
         }
     }
 
-    private func drawHost(_ byteCount: Int) throws(CUDAError) -> PinnedMemory {
-        if let drawMemory, drawMemory.byteCount >= byteCount { return drawMemory }
-        let made = try PinnedMemory(device, byteCount: max(1 << 16, 2 * byteCount), purpose: "choosing tokens")
-        drawMemory = made
-        return made
+    /// Waits for the device and forgets all draws.
+    public func discardDraws() {
+        if (try? device.activate()) != nil { try? device.synchronize() }
+        drawHosts += pendingDraws.map(\.host)
+        pendingDraws = []
+        lastDrawn = nil
     }
+
+    /// Memory that no draws under way use.
+    private func drawHost(_ byteCount: Int) throws(CUDAError) -> PinnedMemory {
+        if let place = drawHosts.firstIndex(where: { $0.byteCount >= byteCount }) { return drawHosts.remove(at: place) }
+        drawHosts = []
+        return try PinnedMemory(device, byteCount: max(1 << 16, 2 * byteCount), purpose: "choosing tokens")
+    }
+
+    /// Gives the step's tokens those that the draws before it choose.
+    func takeDrawnTokens(_ sources: [Int]) throws(CUDAError) {
+        guard let lastDrawn, sources.allSatisfy({ (0..<lastDrawn.count).contains($0) }),
+            sources.count == step.batchTokenCount
+        else { throw CUDAError(.invalid, "tokens of draws that there are not") }
+        try kernels.takeTokens.launch(
+            .init(x: (sources.count + 255) / 256), threads: 256, .address(lastDrawn.address),
+            .address(step.tokenSources), .address(step.tokens), .int(sources.count))
+    }
+}
+
+/// Draws that the device makes.
+struct PendingDraws {
+    let done: StreamMark
+    let host: PinnedMemory
+    let tokenOffset: Int
+    let count: Int
 }
 
 /// Draws as sample.cu has them: the draws, then all their adjustments, then room for the tokens.

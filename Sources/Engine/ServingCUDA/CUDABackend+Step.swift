@@ -21,15 +21,15 @@ extension CUDABackend: Backend {
     /// Threads of a block, for kernels that take any number.
     static let threadCount = 256
 
-    /// Starts a step; see ``Backend``. Waits for an earlier one whose end nobody waited for.
+    /// Starts a step; see ``Backend``. It may be put behind one that is under way.
     public func begin(_ batch: ForwardBatch) throws { try begin(batch, rowCount: batch.tokenIDs.count) }
 
     func begin(_ batch: ForwardBatch, rowCount: Int) throws {
         try device.activate()
-        try device.synchronize()
         stepNumber += 1
         tiles = nil
         if try !step.begin(batch, rowCount: rowCount) { recordings.forgetAll() }
+        if !batch.tokenSources.isEmpty { try takeDrawnTokens(batch.tokenSources) }
     }
 
     /// Looks up the rows of the step's tokens.

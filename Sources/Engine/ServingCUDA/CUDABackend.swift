@@ -31,8 +31,12 @@ public final class CUDABackend {
     var pointerScratch: DeviceMemory?
     /// Draws, their adjustments, and the tokens.
     var drawScratch: DeviceMemory?
-    /// The same on the host.
-    var drawMemory: PinnedMemory?
+    /// The same on the host, while nothing uses it.
+    var drawHosts: [PinnedMemory] = []
+    /// Draws that were launched and not collected, at most two steps' of them.
+    var pendingDraws: [PendingDraws] = []
+    /// Where the tokens of the last draws are.
+    var lastDrawn: (address: cuda_address, count: Int)?
     /// The step's rows in tiles.
     var tileScratch: DeviceMemory?
     /// What `tileScratch` holds.

@@ -30,7 +30,9 @@ struct StepInputs {
     }
 
     private let device: CUDADevice
-    private var host: PinnedMemory?
+    /// Two, used in turn: one may still be read while the next step's is written.
+    private var hosts: [(memory: PinnedMemory, isRead: StreamMark)] = []
+    private var turn = 0
     private var memory: DeviceMemory?
     /// Offsets of the arrays.
     private var offsets = Offsets()
@@ -40,6 +42,7 @@ struct StepInputs {
         var positions = 0
         var sequences = 0
         var logitRows = 0
+        var tokenSources = 0
         var updates = 0
         var shortUpdates = 0
         var tableStarts = 0
@@ -57,6 +60,8 @@ struct StepInputs {
     var sequences: cuda_address { address(offsets.sequences) }
     var tableStarts: cuda_address { address(offsets.tableStarts) }
     var tables: cuda_address { address(offsets.tables) }
+    /// For each token the draw that chooses it.
+    var tokenSources: cuda_address { address(offsets.tokenSources) }
     /// The rows of the step whose logits are wanted.
     var gatheredRows: cuda_address { address(offsets.logitRows) }
     /// Each token's adapter's updates, or null; nil where no token has an adapter.
@@ -66,7 +71,7 @@ struct StepInputs {
 
     private func address(_ offset: Int) -> cuda_address { (memory?.address ?? 0) + cuda_address(offset) }
 
-    /// Takes a batch over and puts its copy on the stream. All earlier work must be done.
+    /// Takes a batch over and puts its copy on the stream.
     ///
     /// - Parameter rowCount: How many rows the step has; those beyond the batch's tokens are of no token, at position -1.
     /// - Returns: Whether the copy lies where the last one lay.
@@ -84,7 +89,10 @@ struct StepInputs {
         offsets = Self.layOut(
             tokens: tokenCount, sequences: max(tokenCount, batch.sequences.count), tables: tableCount)
         let isWhereItWas = try reserve()
-        guard let host, let memory else { return false }
+        guard let memory, hosts.count == 2 else { return false }
+        turn = 1 - turn
+        let (host, isRead) = hosts[turn]
+        try isRead.wait()
         func ints(_ offset: Int) -> UnsafeMutablePointer<Int32> {
             (host.base + offset).assumingMemoryBound(to: Int32.self)
         }
@@ -101,6 +109,10 @@ struct StepInputs {
             sequences[row] = 0
             updates[row] = 0
             shortUpdates[row] = 0
+        }
+        for (place, source) in batch.tokenSources.enumerated() {
+            guard place < tokenCount else { break }
+            ints(offsets.tokenSources)[place] = Int32(source)
         }
         for (place, row) in logitRows.enumerated() { ints(offsets.logitRows)[place] = Int32(row) }
         let tables = ints(offsets.tables)
@@ -137,6 +149,7 @@ struct StepInputs {
         let driver = device.libraries.driver
         try driver.check(
             driver.copy_to_device(memory.address, host.base, offsets.end, device.stream), "copying a step's tokens")
+        try isRead.record()
         return isWhereItWas
     }
 
@@ -179,6 +192,7 @@ struct StepInputs {
         offsets.positions = take(tokens, 4)
         offsets.sequences = take(tokens, 4)
         offsets.logitRows = take(tokens, 4)
+        offsets.tokenSources = take(tokens, 4)
         offsets.updates = take(tokens, 8)
         offsets.shortUpdates = take(tokens, 8)
         offsets.tableStarts = take(sequences, 4)
@@ -188,10 +202,17 @@ struct StepInputs {
     }
 
     private mutating func reserve() throws(CUDAError) -> Bool {
-        guard host.map({ $0.byteCount < offsets.end }) ?? true else { return true }
+        if let memory, memory.byteCount >= offsets.end { return true }
         let bytes = max(1 << 20, 2 * offsets.end)
-        memory = try DeviceMemory(device, byteCount: bytes, purpose: "a step's tokens")
-        host = try PinnedMemory(device, byteCount: bytes, purpose: "a step's tokens")
+        // What replaces the memory must not come before the work that uses it is done.
+        if memory != nil { try device.synchronize() }
+        let fresh = try DeviceMemory(device, byteCount: bytes, purpose: "a step's tokens")
+        hosts = []
+        for _ in 0..<2 {
+            hosts.append(
+                (try PinnedMemory(device, byteCount: bytes, purpose: "a step's tokens"), try StreamMark(device)))
+        }
+        memory = fresh
         return false
     }
 }

@@ -3,7 +3,7 @@ final class StepKernels {
     let embed, rmsNorm, gated, addScaled, adjust, gather, scaleAndCap, pack, unpack: Kernel
     let angles, placeF16, placeF32: Kernel
     let shrink, expand, embedUpdate: Kernel
-    let sample: Kernel
+    let sample, takeTokens: Kernel
     /// Products of so many rows.
     let multiply: [Int: Kernel]
     /// Elements of a row that a block of `shrink` takes; as in the source.
@@ -31,6 +31,7 @@ final class StepKernels {
         expand = try shared.kernel("expand", in: .adapters)
         embedUpdate = try shared.kernel("embed_update", in: .adapters)
         sample = try shared.kernel("sample", in: .sampling)
+        takeTokens = try shared.kernel("take_tokens", in: .sampling)
         multiply = [
             1: try shared.kernel("multiply_1", in: .products), 2: try shared.kernel("multiply_2", in: .products),
             4: try shared.kernel("multiply_4", in: .products), 8: try shared.kernel("multiply_8", in: .products),

@@ -13,6 +13,8 @@ final class EngineLoop {
     private var requests: [Int: ActiveRequest] = [:]
     private var samples: [SequenceID: ActiveSample] = [:]
     private var statistics = EngineStatistics()
+    /// A step that the device computes while the one before is carried out.
+    private var ahead: StepPlan?
     /// What the device chose in the step under way, by row.
     private var drawn: [Int: TokenDraw.Outcome] = [:]
     /// Rows of hidden states of the step under way.
@@ -47,6 +49,7 @@ final class EngineLoop {
             if !scheduler.isIdle { step() }
             publishStatistics()
         }
+        if ahead != nil { runner.discard() }
         publishStatistics()
         for case .start(let submission) in mailbox.end() {
             start(submission)
@@ -112,34 +115,105 @@ final class EngineLoop {
     // MARK: Steps
 
     private func step() {
-        let plan = scheduler.schedule()
+        if let plan = ahead {
+            ahead = nil
+            let adopted = scheduler.adopt(plan)
+            if !adopted.runs.isEmpty { return compute(adopted, isLaunched: true) }
+            // All its sequences have ended.
+            runner.discard()
+        }
+        var plan = scheduler.schedule()
         precondition(!plan.runs.isEmpty || !plan.preempted.isEmpty, "a step for nothing: the scheduler is stuck")
         statistics.preemptionCount += plan.preempted.count
         for admission in plan.admissions { note(admission) }
         guard !plan.runs.isEmpty else { return }
+        if runner.drawsTokens { plan.batch.draws = draws(of: plan) }
+        compute(plan, isLaunched: false)
+    }
+
+    private func compute(_ plan: StepPlan, isLaunched: Bool) {
         statistics.stepCount += 1
         let kinds = kinds(of: plan)
         statistics.steps += kinds
         do {
-            var batch = plan.batch
-            if runner.drawsTokens { batch.draws = draws(of: plan) }
-            let rows = try runner.forward(batch)
+            let rows = try rows(of: plan, isLaunched: isLaunched)
             guard rows.vocabularyCount == limits.vocabularyCount,
                 rows.rowCount == plan.batch.logitTokenIndices.count
             else { throw StepError.unexpectedRows(rows.rowCount, rows.vocabularyCount) }
             statistics.computedTokenCount += plan.batch.tokenIDs.count
             statistics.hasFailedLately = false
             hiddenRowCount = plan.batch.hiddenTokenIndices.count
-            drawn = Dictionary(
-                uniqueKeysWithValues: zip(batch.draws, runner.drawnTokens).map { ($0.row, $1) })
             carryOut(plan, rows)
         } catch {
             statistics.failedStepCount += 1
             statistics.failedSteps += kinds
             statistics.hasFailedLately = true
+            if ahead != nil {
+                ahead = nil
+                runner.discard()
+            }
             let serials = Set(plan.runs.compactMap { samples[$0.sequenceID]?.active.submission.serial })
             for serial in serials.sorted() { end(serial, .failed(String(describing: error))) }
         }
+        // Nobody waits for what is under way.
+        if ahead != nil, scheduler.isIdle {
+            ahead = nil
+            runner.discard()
+        }
+    }
+
+    /// Has a step computed, and the one after it launched where that can be planned already: the device need not wait
+    /// while this one is carried out.
+    private func rows(of plan: StepPlan, isLaunched: Bool) throws -> LogitRows {
+        let next = planAhead(plan)
+        guard isLaunched || next != nil else {
+            let rows = try runner.forward(plan.batch)
+            take(plan.batch.draws, runner.drawnTokens)
+            return rows
+        }
+        if !isLaunched { try runner.launch(plan.batch) }
+        if let next {
+            do {
+                try runner.launch(next.batch)
+                ahead = next
+                statistics.aheadStepCount += 1
+            } catch {
+                // The step itself is none the worse; the next one will fail by itself where it must.
+                ahead = nil
+            }
+        }
+        take(plan.batch.draws, try runner.collect())
+        return LogitRows(
+            scores: UnsafeMutableBufferPointer(start: nil, count: 0), vocabularyCount: limits.vocabularyCount,
+            rowCount: plan.batch.logitTokenIndices.count)
+    }
+
+    private func take(_ draws: [TokenDraw], _ outcomes: [TokenDraw.Outcome]) {
+        drawn = Dictionary(uniqueKeysWithValues: zip(draws, outcomes).map { ($0.row, $1) })
+    }
+
+    /// The step after a step, where it depends on nothing but the tokens that the device chooses in this one.
+    private func planAhead(_ plan: StepPlan) -> StepPlan? {
+        guard runner.runsAhead, !plan.runs.isEmpty,
+            plan.batch.draws.count == plan.batch.logitTokenIndices.count, plan.batch.hiddenTokenIndices.isEmpty,
+            plan.runs.allSatisfy({ samples[$0.sequenceID]?.sampler.isWithoutHistory ?? false })
+        else { return nil }
+        let sequences = samples
+        let next = scheduler.lookAhead(plan) { id in
+            guard let sample = sequences[id] else { return false }
+            return sample.tokenCount + 1 < sample.active.tokenAllowance
+        }
+        guard var next else { return nil }
+        var sources: [SequenceID: Int] = [:]
+        let places = Dictionary(
+            uniqueKeysWithValues: plan.batch.draws.enumerated().map { ($1.row, $0) })
+        for run in plan.runs { sources[run.sequenceID] = run.sampledRow.flatMap { places[$0] } }
+        next.batch.tokenSources = next.runs.compactMap { sources[$0.sequenceID] }
+        next.batch.draws = next.runs.enumerated().compactMap { row, run in
+            samples[run.sequenceID].flatMap { $0.sampler.draw(row: row, position: $0.nextPosition + 1) }
+        }
+        let count = next.runs.count
+        return next.batch.tokenSources.count == count && next.batch.draws.count == count ? next : nil
     }
 
     /// The tokens that the device is to choose.

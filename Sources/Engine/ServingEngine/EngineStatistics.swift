@@ -12,6 +12,8 @@ public struct EngineStatistics: Sendable, Equatable {
     public var freeBlockCount = 0
     /// Steps computed.
     public var stepCount = 0
+    /// Steps that were launched while the one before was computed.
+    public var aheadStepCount = 0
     /// Steps in which the model failed.
     public var failedStepCount = 0
     /// Steps begun, by what they computed.

@@ -41,6 +41,9 @@ struct SamplerState {
     /// Whether scores differ from the model's own before the temperature.
     var changesScores: Bool { !bias.isEmpty || !forced.isEmpty || history.isActive }
 
+    /// Whether the choice of a token depends on none that came after the prompt.
+    var isWithoutHistory: Bool { logProbabilityCount == nil && forced.isEmpty && !history.isActive }
+
     /// The choice of the token at `position` of the sequence as a device makes it; nil where the host must, since it
     /// needs the row.
     func draw(row: Int, position: Int) -> TokenDraw? {

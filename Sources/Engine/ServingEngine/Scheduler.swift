@@ -263,6 +263,56 @@ struct Scheduler {
                 hiddenRows: firstHiddenRow..<plan.batch.hiddenTokenIndices.count))
     }
 
+    // MARK: Ahead
+
+    /// Plans the step after one that is under way, of one token for each of its sequences that go on; nil where then
+    /// something else is to be done as well. Tokens are not known yet: they are 0.
+    mutating func lookAhead(_ plan: StepPlan, goesOn: (SequenceID) -> Bool) -> StepPlan? {
+        guard waitingCount == 0, plan.preempted.isEmpty, plan.runs.count == running.count,
+            plan.runs.allSatisfy({ $0.sampledRow != nil })
+        else { return nil }
+        var ahead = StepPlan()
+        for run in plan.runs where goesOn(run.sequenceID) {
+            let position = run.positions.upperBound
+            while running[run.place].blockTable.count * limits.positionsPerBlock <= position {
+                guard let block = pool.allocate() else { return nil }
+                running[run.place].blockTable.append(block)
+            }
+            let row = ahead.runs.count
+            ahead.batch.tokenIDs.append(0)
+            ahead.batch.logitTokenIndices.append(row)
+            ahead.batch.sequences.append(
+                ForwardBatch.Sequence(
+                    tokenRange: row..<row + 1, firstPosition: position,
+                    blockTable: running[run.place].blockTable, adapter: running[run.place].adapter))
+            ahead.runs.append(
+                StepPlan.Run(
+                    sequenceID: run.sequenceID, place: run.place, positions: position..<position + 1,
+                    promptLogits: 0..<0, firstRow: row, sampledRow: row, hiddenRows: 0..<0))
+        }
+        return ahead.runs.isEmpty ? nil : ahead
+    }
+
+    /// Takes up a plan that was made ahead, now that the step before is completed: without the sequences that ended.
+    mutating func adopt(_ plan: StepPlan) -> StepPlan {
+        var places: [SequenceID: Int] = [:]
+        for index in running.indices {
+            running[index].scheduledTokenCount = 0
+            places[running[index].id] = index
+        }
+        var adopted = plan
+        adopted.runs = plan.runs.compactMap { run in
+            guard let place = places[run.sequenceID], running[place].computedTokenCount == run.positions.lowerBound,
+                running[place].tokenIDs.count == run.positions.upperBound
+            else { return nil }
+            running[place].scheduledTokenCount = 1
+            return StepPlan.Run(
+                sequenceID: run.sequenceID, place: place, positions: run.positions, promptLogits: run.promptLogits,
+                firstRow: run.firstRow, sampledRow: run.sampledRow, hiddenRows: run.hiddenRows)
+        }
+        return adopted
+    }
+
     // MARK: After the step
 
     /// Takes in what the planned step computed: one outcome for each of the plan's runs, in order.

@@ -81,15 +81,38 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
     /// See ``ModelRunner/drawsTokens``.
     public var drawsTokens: Bool { backend.drawsTokens }
 
-    /// Computes one step; see ``ModelRunner/forward(_:)``.
-    public func forward(_ batch: ForwardBatch) throws -> LogitRows {
+    /// A device that chooses tokens also goes on with them.
+    public var runsAhead: Bool { backend.drawsTokens }
+
+    /// Puts a step on the device; see ``ModelRunner/launch(_:)``.
+    public func launch(_ batch: ForwardBatch) throws {
+        precondition(
+            batch.draws.count == batch.logitTokenIndices.count && batch.hiddenTokenIndices.isEmpty,
+            "a launched step's rows are all drawn from")
+        try reserveLogits(batch)
+        try model.forward(batch, cache: cache, workspace: workspace, logits: logits)
+        try backend.launchDraws(batch.draws, from: logits)
+    }
+
+    /// Waits for a launched step; see ``ModelRunner/collect()``.
+    public func collect() throws -> [TokenDraw.Outcome] { try backend.collectDraws() }
+
+    /// Waits for all launched steps.
+    public func discard() { backend.discardDraws() }
+
+    private func reserveLogits(_ batch: ForwardBatch) throws {
         precondition(batch.tokenIDs.count <= limits.maxBatchedTokens, "the step exceeds its token budget")
         let rowCount = batch.logitTokenIndices.count
-        if rowCount > logitRowCapacity {
-            let capacity = min(max(rowCount, 2 * logitRowCapacity), limits.maxBatchedTokens)
-            logits = try backend.makeActivation(rowCapacity: capacity, width: limits.vocabularyCount)
-            logitRowCapacity = capacity
-        }
+        guard rowCount > logitRowCapacity else { return }
+        let capacity = min(max(rowCount, 2 * logitRowCapacity), limits.maxBatchedTokens)
+        logits = try backend.makeActivation(rowCapacity: capacity, width: limits.vocabularyCount)
+        logitRowCapacity = capacity
+    }
+
+    /// Computes one step; see ``ModelRunner/forward(_:)``.
+    public func forward(_ batch: ForwardBatch) throws -> LogitRows {
+        let rowCount = batch.logitTokenIndices.count
+        try reserveLogits(batch)
         if !batch.hiddenTokenIndices.isEmpty, hiddenStates == nil {
             hiddenStates = try backend.makeActivation(
                 rowCapacity: limits.maxBatchedTokens, width: model.config.hiddenSize)

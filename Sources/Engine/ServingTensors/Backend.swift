@@ -98,8 +98,12 @@ public protocol Backend: AnyObject {
 
     /// Whether the device chooses tokens by itself.
     var drawsTokens: Bool { get }
-    /// Chooses a token from each draw's row of logits, whose scores may be changed, and waits.
-    func draw(_ draws: [TokenDraw], from logits: Activation) throws -> [TokenDraw.Outcome]
+    /// Puts the choice of a token from each draw's row of logits on the device; the rows' scores may be changed.
+    func launchDraws(_ draws: [TokenDraw], from logits: Activation) throws
+    /// Waits for the earliest draws that were launched and not collected.
+    func collectDraws() throws -> [TokenDraw.Outcome]
+    /// Waits for all that was launched, and forgets it.
+    func discardDraws()
 }
 
 extension Backend {
@@ -107,8 +111,20 @@ extension Backend {
     public var drawsTokens: Bool { false }
 
     /// Nothing can be chosen.
-    public func draw(_ draws: [TokenDraw], from logits: Activation) throws -> [TokenDraw.Outcome] {
+    public func launchDraws(_ draws: [TokenDraw], from logits: Activation) throws {
         preconditionFailure("draws for a device that makes none")
+    }
+
+    /// Nothing can be chosen.
+    public func collectDraws() throws -> [TokenDraw.Outcome] { [] }
+
+    /// There are none.
+    public func discardDraws() {}
+
+    /// Chooses a token from each draw's row of logits, and waits.
+    public func draw(_ draws: [TokenDraw], from logits: Activation) throws -> [TokenDraw.Outcome] {
+        try launchDraws(draws, from: logits)
+        return try collectDraws()
     }
 
     /// All of them.

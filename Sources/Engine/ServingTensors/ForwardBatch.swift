@@ -43,6 +43,9 @@ public struct ForwardBatch: Sendable, Equatable {
     public var hiddenTokenIndices: [Int]
     /// Rows of logits that tokens are chosen from on the device, at most one draw a row; for runners that do so.
     public var draws: [TokenDraw] = []
+    /// For each token which draw of the step launched before chooses it; `tokenIDs` are 0 then. Empty where they are the
+    /// tokens.
+    public var tokenSources: [Int] = []
 
     /// A step's work.
     public init(

@@ -21,6 +21,19 @@ public protocol ModelRunner: AnyObject {
 
     /// What became of the last step's draws, in their order. The rows of logits that they were from need not be there.
     var drawnTokens: [TokenDraw.Outcome] { get }
+
+    /// Whether a step may be launched while the one before it is computed.
+    var runsAhead: Bool { get }
+
+    /// Puts a step on the device, behind at most one that was launched and not collected. All its rows of logits are
+    /// drawn from, and no hidden states are wanted.
+    func launch(_ batch: ForwardBatch) throws
+
+    /// Waits for the earliest step that was launched and not collected, and tells what became of its draws.
+    func collect() throws -> [TokenDraw.Outcome]
+
+    /// Waits for all launched steps and forgets them.
+    func discard()
 }
 
 extension ModelRunner {
@@ -32,6 +45,18 @@ extension ModelRunner {
 
     /// None.
     public var drawnTokens: [TokenDraw.Outcome] { [] }
+
+    /// Not unless a runner says so.
+    public var runsAhead: Bool { false }
+
+    /// Not for a runner that computes a step at a time.
+    public func launch(_ batch: ForwardBatch) throws { preconditionFailure("a step ahead of its turn") }
+
+    /// Not for a runner that computes a step at a time.
+    public func collect() throws -> [TokenDraw.Outcome] { preconditionFailure("no step was launched") }
+
+    /// There are none.
+    public func discard() {}
 }
 
 /// Sizes of a loaded model and of its KV cache.

@@ -311,3 +311,10 @@ extern "C" __global__ void __launch_bounds__(THREADS) sample(
     if (threadIdx.x == 0) tokens[blockIdx.x] = chosen;
 }
 PBCTL_EXPORT(sample)
+
+// tokens[i] = drawn[sources[i]], and token 0 where none could be chosen: what follows such a one is thrown away.
+extern "C" __global__ void take_tokens(const int *drawn, const int *sources, int *tokens, int count) {
+    int i = blockIdx.x * blockDim.x + threadIdx.x;
+    if (i < count) tokens[i] = max(drawn[sources[i]], 0);
+}
+PBCTL_EXPORT(take_tokens)
