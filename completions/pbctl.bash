@@ -173,13 +173,13 @@ _pbctl() {
     unset 'unparsed_words[0]'
     unparsed_words=("${unparsed_words[@]}")
     case "${subcommand}" in
-    deploy|apply|diff|get|status|update|scale|autoscale|start|stop|restart|delete|rollout|wait|logs|events|metrics|endpoint|server|prompt|chat|tokenize|models|adapters|engine|bench|doctor|completions|version|help)
+    deploy|apply|diff|get|status|update|scale|autoscale|start|stop|restart|delete|rollout|wait|logs|events|metrics|endpoint|server|prompt|chat|tokenize|models|adapters|engine|bench|gpu|doctor|completions|version|help)
         # Offer subcommand argument completions
         "_pbctl_${subcommand}"
         ;;
     *)
         # Offer subcommand completions
-        COMPREPLY+=($(compgen -W 'deploy apply diff get status update scale autoscale start stop restart delete rollout wait logs events metrics endpoint server prompt chat tokenize models adapters engine bench doctor completions version help' -- "${cur}"))
+        COMPREPLY+=($(compgen -W 'deploy apply diff get status update scale autoscale start stop restart delete rollout wait logs events metrics endpoint server prompt chat tokenize models adapters engine bench gpu doctor completions version help' -- "${cur}"))
         ;;
     esac
 }
@@ -1031,7 +1031,7 @@ _pbctl_server_run() {
 
 _pbctl_prompt() {
     repeating_flags=()
-    non_repeating_flags=(--local --no-prefix-cache --float32 --no-autostart --lorax-compat --ignore-eos --raw --special-tokens --json --stats --version -h --help)
+    non_repeating_flags=(--local --no-prefix-cache --float32 --deterministic --no-autostart --lorax-compat --ignore-eos --raw --special-tokens --json --stats --version -h --help)
     repeating_options=(--adapter --logit-bias --stop --stop-token)
     non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --server --deployment -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --file -f --system -s --batch --samples --logprobs --output -o)
     __pbctl_offer_flags_options -1
@@ -1141,7 +1141,7 @@ _pbctl_prompt() {
 
 _pbctl_chat() {
     repeating_flags=()
-    non_repeating_flags=(--local --no-prefix-cache --float32 --no-autostart --lorax-compat --ignore-eos --stats --version -h --help)
+    non_repeating_flags=(--local --no-prefix-cache --float32 --deterministic --no-autostart --lorax-compat --ignore-eos --stats --version -h --help)
     repeating_options=(--adapter --logit-bias --stop --stop-token)
     non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --server -n --max-tokens --temperature -t --top-k --top-p --min-p --typical-p --repetition-penalty --presence-penalty --frequency-penalty --seed --system -s --script)
     __pbctl_offer_flags_options 1
@@ -1545,7 +1545,7 @@ _pbctl_engine() {
 
 _pbctl_engine_serve() {
     repeating_flags=()
-    non_repeating_flags=(--local --no-prefix-cache --float32 --lorax-compat --version -h --help)
+    non_repeating_flags=(--local --no-prefix-cache --float32 --deterministic --lorax-compat --version -h --help)
     repeating_options=(--preloaded-adapter-ids)
     non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --adapter-root --adapter-source --adapter-memory --adapter-host-memory --merge-adapter --host --port -p --api-key --served-model-name --max-concurrent-requests --max-batch-size --max-body-size --drain-timeout --ready-file)
     __pbctl_offer_flags_options 0
@@ -1625,7 +1625,7 @@ _pbctl_engine_serve() {
 
 _pbctl_engine_logprobs() {
     repeating_flags=()
-    non_repeating_flags=(--local --no-prefix-cache --float32 --lorax-compat --version -h --help)
+    non_repeating_flags=(--local --no-prefix-cache --float32 --deterministic --lorax-compat --version -h --help)
     repeating_options=(--adapter)
     non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --top)
     __pbctl_offer_flags_options 0
@@ -1709,7 +1709,7 @@ _pbctl_bench() {
 
 _pbctl_bench_engine() {
     repeating_flags=()
-    non_repeating_flags=(--local --no-prefix-cache --float32 --version -h --help)
+    non_repeating_flags=(--local --no-prefix-cache --float32 --deterministic --version -h --help)
     repeating_options=()
     non_repeating_options=(--model -m --device --threads --context --kv-memory --max-batched-tokens --prompt-tokens --output-tokens --streams --repeats --output -o)
     __pbctl_offer_flags_options 0
@@ -1827,6 +1827,107 @@ _pbctl_bench_serve() {
         ;;
     '--output'|'-o')
         __pbctl_add_completions -W 'table'$'\n''json'
+        return
+        ;;
+    esac
+}
+
+_pbctl_gpu() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=()
+    __pbctl_offer_flags_options 0
+
+    # Offer subcommand / subcommand argument completions
+    local -r subcommand="${unparsed_words[0]}"
+    unset 'unparsed_words[0]'
+    unparsed_words=("${unparsed_words[@]}")
+    case "${subcommand}" in
+    selftest|bench)
+        # Offer subcommand argument completions
+        "_pbctl_gpu_${subcommand}"
+        ;;
+    *)
+        # Offer subcommand completions
+        COMPREPLY+=($(compgen -W 'selftest bench' -- "${cur}"))
+        ;;
+    esac
+}
+
+_pbctl_gpu_selftest() {
+    repeating_flags=()
+    non_repeating_flags=(--version -h --help)
+    repeating_options=()
+    non_repeating_options=(--device --model -m --output -o)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--device')
+        return
+        ;;
+    '--model'|'-m')
+        __pbctl_add_completions -f
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
+        return
+        ;;
+    esac
+}
+
+_pbctl_gpu_bench() {
+    repeating_flags=()
+    non_repeating_flags=(--deterministic --no-graphs --version -h --help)
+    repeating_options=()
+    non_repeating_options=(--device --shape --batches --context --adapters --rank --prefill --steps --repeats --weights --kv-memory --products --output -o)
+    __pbctl_offer_flags_options 0
+
+    # Offer option value completions
+    case "${prev}" in
+    '--device')
+        return
+        ;;
+    '--shape')
+        __pbctl_add_completions -W '8b'$'\n''1b'$'\n''tiny'
+        return
+        ;;
+    '--batches')
+        return
+        ;;
+    '--context')
+        return
+        ;;
+    '--adapters')
+        return
+        ;;
+    '--rank')
+        return
+        ;;
+    '--prefill')
+        return
+        ;;
+    '--steps')
+        return
+        ;;
+    '--repeats')
+        return
+        ;;
+    '--weights')
+        __pbctl_add_completions -W 'bf16'$'\n''f16'$'\n''f32'
+        return
+        ;;
+    '--kv-memory')
+        return
+        ;;
+    '--products')
+        __pbctl_add_completions -W 'tried'$'\n''cublas'$'\n''own'
+        return
+        ;;
+    '--output'|'-o')
+        __pbctl_add_completions -W 'text'$'\n''json'
         return
         ;;
     esac

@@ -37,7 +37,8 @@ extension CUDABackendTests {
             _ description: ModelDescription, _ uploader: some AdapterUploading
         ) throws -> [any ResidentAdapter] {
             try CUDAFixtures.adapters.prefix(4).map { folder in
-                let weights = try AdapterFolder(path: folder).weights(for: description.config, base: description.weights)
+                let weights = try AdapterFolder(path: folder).weights(
+                    for: description.config, base: description.weights)
                 return try uploader.upload(AdapterParts(weights, of: description.weights))
             }
         }

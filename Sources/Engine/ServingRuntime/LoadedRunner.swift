@@ -49,7 +49,9 @@ public struct LoadedRunner {
         let model = try DecoderModel(
             config: description.config, weights: description.weights, backend: backend, progress: options.progress)
         let runner = try DecoderRunner(
-            model: model, backend: backend, options: runnerOptions(options, keyValueBytes: keyValueBytes))
+            model: model, backend: backend,
+            options: runnerOptions(
+                options, keyValueBytes: keyValueBytes, tokenCount: options.maxBatchedTokens ?? cpuBatchedTokens))
         return LoadedRunner(
             runner: runner, device: .cpu, uploader: backend.makeUploader(), description: backend.description,
             threadCount: backend.threadCount)
@@ -62,25 +64,42 @@ public struct LoadedRunner {
         var backendOptions = CUDABackend.Options()
         backendOptions.element = options.float32 ? .f32 : .bf16
         backendOptions.cacheFolder = options.kernelCachePath
+        backendOptions.isDeterministic = options.isDeterministic
         let backend = try CUDABackend(device, backendOptions)
         backend.didUpload = { tensor in (tensor.owner as? MappedFile)?.adviseNotNeeded(tensor.bytes) }
         let model = try DecoderModel(
             config: description.config, weights: description.weights, backend: backend, progress: options.progress)
-        // What is left beside the weights; some of it is for activations and adapters.
-        let budget = KeyValueBudget(description.config, options, memoryBytes: try device.freeBytes())
+        // What is left beside the weights and what steps work in; some of it is for adapters.
+        let tokenCount = options.maxBatchedTokens ?? gpuBatchedTokens
+        let working = backend.workingBytes(description.config, tokenCount: tokenCount)
+        let budget = KeyValueBudget(
+            description.config, options, memoryBytes: max(0, try device.freeBytes() - working))
         let runner = try DecoderRunner(
-            model: model, backend: backend, options: runnerOptions(options, keyValueBytes: budget.bytes(share: 2)))
+            model: model, backend: backend,
+            options: runnerOptions(options, keyValueBytes: budget.bytes(share: 1.25), tokenCount: tokenCount))
         return LoadedRunner(
             runner: runner, device: .cuda(ordinal), uploader: backend.makeUploader(),
             description: backend.description, threadCount: 1, monitor: try? GPUMonitor(ordinal: ordinal))
     }
 
+    /// Tokens of a step unless more or fewer are asked for: a GPU's products are fast from hundreds of rows on.
+    private static let (cpuBatchedTokens, gpuBatchedTokens) = (512, 2048)
+
     private static func runnerOptions<Device>(
-        _ options: LocalModel.Options, keyValueBytes: Int
+        _ options: LocalModel.Options, keyValueBytes: Int, tokenCount: Int
     ) -> DecoderRunner<Device>.Options {
         DecoderRunner<Device>.Options(
             keyValueBytes: keyValueBytes, keyValueElement: options.float32 ? .f32 : .f16,
-            maxBatchedTokens: options.maxBatchedTokens)
+            maxBatchedTokens: tokenCount)
+    }
+}
+
+extension CUDABackend {
+    /// Bytes that steps work in, roughly: activations of both forms, logits of many sequences, attention's parts.
+    fileprivate func workingBytes(_ config: DecoderConfig, tokenCount: Int) -> Int {
+        let heads = config.headCount * 2 + config.keyValueHeadCount * 2
+        let widths = 2 * config.hiddenSize + heads * config.headDimension + 2 * config.feedForwardSize
+        return tokenCount * widths * 8 + min(tokenCount, 256) * config.vocabularyCount * 6 + (256 << 20)
     }
 }
 
@@ -105,9 +124,11 @@ private struct KeyValueBudget {
     }
 
     /// What was asked for; without that, enough for the expected sequences within a part of the memory.
-    func bytes(share: Int) throws(RuntimeError) -> Int {
+    ///
+    /// - Parameter share: 4 for a quarter.
+    func bytes(share: Double) throws(RuntimeError) -> Int {
         let all = oneContext.multipliedReportingOverflow(by: sequenceCount)
-        let limit = max(oneContext, memoryBytes / share)
+        let limit = max(oneContext, Int(Double(memoryBytes) / share))
         let bytes = wanted ?? min(all.overflow ? limit : all.partialValue, limit)
         guard bytes <= memoryBytes else {
             throw RuntimeError(

@@ -24,10 +24,12 @@ public final class LocalModel: Sendable {
         public var threadCount: Int?
         /// Whether to compute in float32 throughout.
         public var float32: Bool
+        /// Whether an answer must not depend on what else is computed, to the last bit; on a CPU none does.
+        public var isDeterministic = false
         /// Bytes for keys and values; nil takes what `sequenceCount` sequences need, within a quarter of the memory.
         public var keyValueBytes: Int?
-        /// Most tokens a step.
-        public var maxBatchedTokens: Int
+        /// Most tokens a step; nil for 512, on a GPU 2048.
+        public var maxBatchedTokens: Int?
         /// How many sequences are expected at a time.
         public var sequenceCount: Int
         /// How the engine schedules.
@@ -45,7 +47,7 @@ public final class LocalModel: Sendable {
         /// Options for one sequence at a time on all cores.
         public init(
             contextLength: Int? = nil, threadCount: Int? = nil, float32: Bool = false, keyValueBytes: Int? = nil,
-            maxBatchedTokens: Int = 512, sequenceCount: Int = 1, engine: EngineConfiguration = EngineConfiguration()
+            maxBatchedTokens: Int? = nil, sequenceCount: Int = 1, engine: EngineConfiguration = EngineConfiguration()
         ) {
             self.contextLength = contextLength
             self.threadCount = threadCount

@@ -10,7 +10,8 @@ using namespace simulator;
 
 namespace {
 
-enum { ok = 0, not_initialized = 1, nvml_not_found = 6, invalid_value = 7, not_supported = 15, f32 = 0, f16 = 2, bf16 = 14 };
+enum { ok = 0, not_initialized = 1, nvml_not_found = 6, invalid_value = 7, not_supported = 15 };
+enum { f32 = 0, f16 = 2, bf16 = 14 };
 
 size_t element_bytes(int type) { return type == f32 ? 4 : 2; }
 

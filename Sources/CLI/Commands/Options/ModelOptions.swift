@@ -72,7 +72,7 @@ struct EngineOptions: ParsableArguments {
 
     @Option(
         help: ArgumentHelp(
-            "Most tokens computed in one step; more is quicker with long prompts and takes memory (default: 512).",
+            "Most tokens computed in one step; more is quicker with long prompts and takes memory (default: 512, on a GPU 2048).",
             valueName: "tokens"))
     var maxBatchedTokens: Int?
 
@@ -81,6 +81,12 @@ struct EngineOptions: ParsableArguments {
 
     @Flag(help: "Compute with float32 weights and cache, without quantisation of activations: slow and exact.")
     var float32 = false
+
+    @Flag(
+        help: ArgumentHelp(
+            "Answers that do not depend, to the last bit, on what else is computed at the time: slower on a GPU, for long "
+                + "prompts above all; on a CPU no answer ever does."))
+    var deterministic = false
 
     func validate() throws {
         guard DeviceChoice(device) != nil else {
@@ -104,7 +110,8 @@ struct EngineOptions: ParsableArguments {
             try? TextOutput.error.writeLine("pbctl: \(text.onOneLine) \(hint)")
         }
         options.kernelCachePath = try PbctlDirectories().cache + "/kernels"
-        if let maxBatchedTokens { options.maxBatchedTokens = maxBatchedTokens }
+        options.maxBatchedTokens = maxBatchedTokens
+        options.isDeterministic = deterministic
         options.engine.usesPrefixCache = !noPrefixCache
         return options
     }

@@ -47,6 +47,7 @@ struct EngineArgument: Sendable {
         add(["context", "max-total-tokens", "max-model-len"], .count(ConfigRange.totalTokens), .option("--context"))
         add(["kv-memory"], .size, .option("--kv-memory"))
         add(["float32"], .flag, .option("--float32"))
+        add(["deterministic"], .flag, .option("--deterministic"))
         add(["no-prefix-cache"], .flag, .option("--no-prefix-cache"))
         add(["prefix-caching"], .toggle, .option("--prefix-caching"))
         add(

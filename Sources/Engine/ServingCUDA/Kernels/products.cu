@@ -1,5 +1,5 @@
-// Products of a few rows with a weight, which are as fast as the weight can be read: each element is read once, in words
-// of 16 bytes.
+// Products of a few rows with a weight, which are as fast as the weight can be read: each element is read once, in
+// words of 16 bytes.
 #include "device.cuh"
 
 // out[t] (+)= W x[t] for ROWS rows; W is (outputs, inputs), inputs a multiple of 8, and all rows begin at whole 16

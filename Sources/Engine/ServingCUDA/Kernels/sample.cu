@@ -1,8 +1,8 @@
 // Chooses a token from a row of scores, as SamplingParameters of the engine says and Sampler does on the host.
 //
-// Weights are added up as whole numbers of 2^-40 of the likeliest token's: sums do not depend on their order, and so not
-// on how threads take turns. Sets of tokens are cut not by sorting but by the leading bits of what they are ordered by,
-// eleven at a time.
+// Weights are added up as whole numbers of 2^-40 of the likeliest token's: sums do not depend on their order, and so
+// not on how threads take turns. Sets of tokens are cut not by sorting but by the leading bits of what they are ordered
+// by, eleven at a time.
 #include "device.cuh"
 
 #define THREADS 1024
@@ -109,8 +109,8 @@ __device__ __forceinline__ Sum sum_before(Sum own, Shared *shared, Sum *total) {
     return before + sum - own;
 }
 
-// The first token, in the order of the ids, at which the units of those of a rank (or of all) exceed the target; the last
-// that counts where rounding left too little. -1 for none.
+// The first token, in the order of the ids, at which the units of those of a rank (or of all) exceed the target; the
+// last that counts where rounding left too little. -1 for none.
 template <class Order> __device__ int locate(const Row &row, bool any, unsigned rank, Sum target, Shared *shared) {
     // Segments one behind the other, a warp each.
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
