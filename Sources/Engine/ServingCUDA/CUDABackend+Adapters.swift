@@ -39,20 +39,47 @@ extension CUDABackend {
         return pointers.isEmpty ? nil : try upload(pointers)
     }
 
+    /// Shrinks rows with short runs of adapters, beside the products that come next; what `adapt` needs of it, nil where
+    /// there are none.
+    func shrink(
+        _ input: CUDAActivation, _ layers: [LinearLayer<CUDABackend>], slot: Int
+    ) throws(CUDAError) -> ShrunkRows? {
+        let spans = spans(of: input)
+        for span in spans where slot + layers.count > span.adapter.slotCount {
+            throw CUDAError(.invalid, "slot \(slot) of an adapter for another model")
+        }
+        let isChanged = spans.contains { span in
+            (options.isDeterministic || !step.isLong(span))
+                && layers.indices.contains { span.adapter.changes.contains(slot + $0) }
+        }
+        guard isChanged else { return nil }
+        guard layers.count <= 3, input.rowCount <= 65535 else {
+            throw CUDAError(.invalid, "\(layers.count) layers and \(input.rowCount) rows with adapters at once")
+        }
+        guard let (updates, groups) = try rowTables(of: input, spans) else { return nil }
+        let sliceCount = (input.width + StepKernels.shrinkSlice - 1) / StepKernels.shrinkSlice
+        let shrunk = try reserve(
+            input.rowCount * layers.count * sliceCount * CUDAAdapter.rankLimit * 4, in: &shrunkScratch,
+            purpose: "adapters")
+        try forkMark.record()
+        try forkMark.hold(device.sideStream)
+        try kernels.shrink.launch(
+            .init(x: sliceCount, y: layers.count, z: input.rowCount), threads: 128, on: device.sideStream,
+            [
+                .address(input.packed), .int(input.stride), .int(input.width), .address(updates), .address(groups),
+                .int(slot), .address(shrunk),
+            ])
+        try joinMark.record(on: device.sideStream)
+        return ShrunkRows(address: shrunk, sliceCount: sliceCount, updates: updates, groups: groups)
+    }
+
     /// Does to the results of some linear layers what the rows' adapters do.
     func adapt(
-        _ input: CUDAActivation, _ layers: [LinearLayer<CUDABackend>], slot: Int, _ outputs: [CUDAActivation]
+        _ input: CUDAActivation, _ layers: [LinearLayer<CUDABackend>], slot: Int, _ outputs: [CUDAActivation],
+        shrunk: ShrunkRows?
     ) throws(CUDAError) {
-        let spans = spans(of: input)
-        guard !spans.isEmpty else { return }
-        var isChanged = false
-        for span in spans {
+        for span in spans(of: input) {
             let adapter = span.adapter
-            guard slot + layers.count <= adapter.slotCount else {
-                throw CUDAError(.invalid, "slot \(slot) of an adapter for another model")
-            }
-            // A long span is done by products, others row by row below.
-            let isLong = span.rows.count >= StepInputs.longSpan && !options.isDeterministic
             for (index, layer) in layers.enumerated() {
                 if let matrix = adapter.matrices[slot + index] {
                     try product(input, matrix, outputCount: matrix.rowCount, rows: span.rows, into: outputs[index])
@@ -60,15 +87,15 @@ extension CUDABackend {
                         try adjust(outputs[index], rows: span.rows, offset: bias.memory.address)
                     }
                 }
-                guard adapter.changes.contains(slot + index) else { continue }
-                if isLong {
-                    try adapt(input, span, adapter.linears[slot + index], outputs[index])
-                } else {
-                    isChanged = true
-                }
+                let isLong = step.isLong(span) && !options.isDeterministic
+                guard isLong, adapter.changes.contains(slot + index) else { continue }
+                try adapt(input, span, adapter.linears[slot + index], outputs[index])
             }
         }
-        if isChanged { try adaptRowByRow(input, spans, slot: slot, outputs) }
+        if let shrunk {
+            try joinMark.hold(device.stream)
+            try expand(shrunk, slot: slot, outputs)
+        }
     }
 
     /// Adds `scaling B A x` to rows of one adapter, by two products, and does what else it does.
@@ -77,7 +104,7 @@ extension CUDABackend {
     ) throws(CUDAError) {
         if update.rank > 0 {
             let (rows, rank, rankStride) = (span.rows.count, update.rank, (update.rank + 7) / 8 * 8)
-            let shrunk = try reserve(rows * rank * 4, in: &shrunkScratch, purpose: "adapters")
+            let shrunk = try reserve(rows * rank * 4, in: &longShrunkScratch, purpose: "adapters")
             try products.multiply(
                 update.a, input.packed + cuda_address(span.rows.lowerBound * input.stride * element.byteCount),
                 into: shrunk,
@@ -100,45 +127,39 @@ extension CUDABackend {
         }
     }
 
-    private func adaptRowByRow(
-        _ input: CUDAActivation, _ spans: [StepInputs.Span], slot: Int, _ outputs: [CUDAActivation]
-    ) throws(CUDAError) {
-        guard let first = outputs.first, outputs.count <= 3 else {
-            throw CUDAError(.invalid, "\(outputs.count) layers with adapters at once")
-        }
-        let updates: cuda_address?
+    /// Each row's updates and groups on the device, without those of long runs; nil where no row has any.
+    private func rowTables(
+        of input: CUDAActivation, _ spans: [StepInputs.Span]
+    ) throws(CUDAError) -> (updates: cuda_address, groups: cuda_address)? {
         if !input.isGathered {
-            updates = options.isDeterministic ? step.updates : step.shortUpdates
-        } else if step.gatheredAsTheyAre {
-            updates = step.updates
-        } else {
-            let short = spans.filter { $0.rows.count < StepInputs.longSpan || options.isDeterministic }
-            updates = try pointers(short, rowCount: input.rowCount) { $0.updates }
+            return (options.isDeterministic ? step.updates : step.shortUpdates).map { ($0, step.groups) }
         }
-        guard let updates else { return }
-        let sliceCount = (input.width + StepKernels.shrinkSlice - 1) / StepKernels.shrinkSlice
-        let shrunk = try reserve(
-            input.rowCount * outputs.count * sliceCount * CUDAAdapter.rankLimit * 4, in: &shrunkScratch,
-            purpose: "adapters")
-        // Of grids the last two directions have 65,535 blocks at most.
-        for start in stride(from: 0, to: input.rowCount, by: 65535) {
-            let count = min(65535, input.rowCount - start)
-            let updates = updates + cuda_address(start * 8)
-            try kernels.shrink.launch(
-                .init(x: sliceCount, y: outputs.count, z: count), threads: 128,
-                .address(input.packed + cuda_address(start * input.stride * element.byteCount)), .int(input.stride),
-                .int(input.width), .address(updates), .int(slot), .address(shrunk))
-            func output(_ index: Int) -> CUDAActivation { index < outputs.count ? outputs[index] : first }
-            let widest = outputs.map(\.width).max() ?? 0
-            var arguments: [KernelArgument] = [
-                .address(shrunk), .int(sliceCount), .address(updates), .int(slot),
-            ]
-            arguments += (0..<3).map { .address(output($0).rows + cuda_address(start * output($0).stride * 4)) }
-            arguments += (0..<3).map { .int(output($0).width) }
-            arguments += (0..<3).map { .int(output($0).stride) }
-            try kernels.expand.launch(
-                .init(x: (widest + 127) / 128, y: outputs.count, z: count), threads: 128, arguments)
+        if step.gatheredAsTheyAre, !spans.contains(where: step.isLong) { return step.updates.map { ($0, step.groups) } }
+        let short = spans.filter { options.isDeterministic || !step.isLong($0) }
+        guard !short.isEmpty else { return nil }
+        let rowCount = input.rowCount
+        var words = [UInt64](repeating: 0, count: rowCount + (rowCount + 1) / 2)
+        for span in short { for row in span.rows { words[row] = span.adapter.updates } }
+        for (row, count) in StepInputs.groups(short) {
+            words[rowCount + row / 2] |= UInt64(count) << UInt64(32 * (row % 2))
         }
+        let address = try upload(words)
+        return (address, address + cuda_address(rowCount * 8))
+    }
+
+    private func expand(_ shrunk: ShrunkRows, slot: Int, _ outputs: [CUDAActivation]) throws(CUDAError) {
+        guard let first = outputs.first else { return }
+        func output(_ index: Int) -> CUDAActivation { index < outputs.count ? outputs[index] : first }
+        var arguments: [KernelArgument] = [
+            .address(shrunk.address), .int(shrunk.sliceCount), .address(shrunk.updates), .address(shrunk.groups),
+            .int(slot),
+        ]
+        arguments += (0..<3).map { .address(output($0).rows) }
+        arguments += (0..<3).map { .int(output($0).width) }
+        arguments += (0..<3).map { .int(output($0).stride) }
+        let widest = outputs.map(\.width).max() ?? 0
+        try kernels.expand.launch(
+            .init(x: (widest + 127) / 128, y: outputs.count, z: first.rowCount), threads: 128, arguments)
     }
 
     /// Does to looked-up embeddings what the tokens' adapters do.
@@ -150,4 +171,15 @@ extension CUDABackend {
             .init(x: output.rowCount), threads: 256, .address(updates), .address(step.tokens), .int(vocabulary),
             .float(scale), .address(output.rows), .int(output.stride), .int(output.width))
     }
+}
+
+/// Rows that adapters have shrunk, or are about to.
+struct ShrunkRows {
+    /// (T, layers, slices, 256).
+    let address: cuda_address
+    let sliceCount: Int
+    /// Each row's adapter's updates, or null.
+    let updates: cuda_address
+    /// How many rows from each on are done together.
+    let groups: cuda_address
 }

@@ -4,8 +4,9 @@ public import ServingTensors
 extension CUDABackend {
     /// Attention over the cache.
     ///
-    /// Positions are cut into spans. Where there are enough rows to fill the device, a block of threads goes through all
-    /// spans of its rows; otherwise each span is a block's, and their results are merged. Both give the same bits.
+    /// Positions are cut into spans. For prompts a block of threads goes through all spans of its rows where there are
+    /// enough of these to fill the device; otherwise each span is a block's, and their results are merged. Both give the
+    /// same bits.
     public func attend(
         _ queries: CUDAActivation, over cache: CUDAKVCache, layer: Int, _ parameters: AttentionParameters,
         into output: CUDAActivation
@@ -60,8 +61,10 @@ extension CUDABackend {
         let group = attention.shape.group
         let (tiles, tileCount) = try tiles(of: 16 / group)
         let blockCount = tileCount * call.parameters.headCount / group
+        // Single tokens' spans make even waves of blocks; prompts have rows enough, and would leave many parts to merge.
         let fillsDevice = blockCount >= 2 * device.multiprocessorCount && attentionSpanCount <= 16
-        let isWhole = attentionSpanCount == 1 || fillsDevice || tiles != nil && attentionSpanCount <= 8
+        let isWhole =
+            attentionSpanCount == 1 || tiles != nil && (fillsDevice || attentionSpanCount <= 8)
         guard isWhole else { return try attendBySpans(call, attention, tile: tile) }
         try launch(
             call, tile, tiles: tiles, .init(x: 1, y: call.parameters.headCount / group, z: tileCount), firstRow: 0,

@@ -88,8 +88,10 @@ extension CUDABackend: Backend {
         output.isGathered = input.isGathered
         if term != nil { input.form = .float32 }
         let weights = try normWeights(slot, of: input)
+        // A few elements a thread: in decoding nothing else runs.
+        let threads = min(1024, max(64, (weight.count / 4 + 31) / 32 * 32))
         try kernels.rmsNorm.launch(
-            .init(x: input.rowCount * headCount), threads: Self.threadCount, .address(input.rows),
+            .init(x: input.rowCount * headCount), threads: threads, .address(input.rows),
             .int(input.stride), .address(term?.rows), .int(term?.stride ?? 0), .float(scale),
             .address(weight.memory.address), .address(weights), .float(epsilon), .int(weight.count), .int(headCount),
             .address(output.rows), .address(element == .f32 ? nil : output.packed), .int(output.stride))
@@ -124,6 +126,7 @@ extension CUDABackend: Backend {
             output.isGathered = input.isGathered
             output.form = .float32
         }
+        let shrunk = try slot.flatMap { slot throws(CUDAError) in try shrink(input, layers, slot: slot) }
         if isSideBySide(layers, outputs) {
             try product(
                 input, first.weight, outputCount: outputs.reduce(0) { $0 + $1.width }, rows: 0..<input.rowCount,
@@ -137,7 +140,7 @@ extension CUDABackend: Backend {
         for (layer, output) in zip(layers, outputs) {
             if let bias = layer.bias { try adjust(output, rows: 0..<output.rowCount, offset: bias.memory.address) }
         }
-        if let slot { try adapt(input, layers, slot: slot, outputs) }
+        if let slot { try adapt(input, layers, slot: slot, outputs, shrunk: shrunk) }
     }
 
     private func isSideBySide(_ layers: [LinearLayer<CUDABackend>], _ outputs: [CUDAActivation]) -> Bool {

@@ -25,8 +25,10 @@ public final class CUDABackend {
     var attentionScratch: DeviceMemory?
     /// Rows shrunk by adapters.
     var shrunkScratch: DeviceMemory?
-    /// The same in the weights' form.
-    var packedScratch: DeviceMemory?
+    /// The same for runs of many rows, and in the weights' form.
+    var longShrunkScratch, packedScratch: DeviceMemory?
+    /// Where work beside the stream's begins, and where it ends.
+    let forkMark, joinMark: StreamMark
     /// Where pointers for rows with an adapter's own tensors are put.
     var pointerScratch: DeviceMemory?
     /// Draws, their adjustments, and the tokens.
@@ -87,6 +89,8 @@ public final class CUDABackend {
         kernels = try StepKernels(device, compiler: compiler, element: element)
         products = try MatrixProducts(device, options, kernels: kernels.multiply)
         step = StepInputs(device)
+        forkMark = try StreamMark(device)
+        joinMark = try StreamMark(device)
     }
 
     /// What computes, for instance `NVIDIA H100, bf16`.

@@ -43,6 +43,7 @@ struct StepInputs {
         var sequences = 0
         var logitRows = 0
         var tokenSources = 0
+        var groups = 0
         var updates = 0
         var shortUpdates = 0
         var tableStarts = 0
@@ -50,8 +51,10 @@ struct StepInputs {
         var end = 0
     }
 
-    /// Rows with one adapter from which on whole products serve better than a row at a time.
-    static let longSpan = 16
+    /// Rows with one adapter from which on whole products serve better than kernels that read it once for a few rows.
+    static let longSpan = 64
+    /// Rows with one adapter that kernels do together; as in lora.cu.
+    static let groupLimit = 8
 
     init(_ device: CUDADevice) { self.device = device }
 
@@ -66,6 +69,8 @@ struct StepInputs {
     var gatheredRows: cuda_address { address(offsets.logitRows) }
     /// Each token's adapter's updates, or null; nil where no token has an adapter.
     var updates: cuda_address? { spans.isEmpty ? nil : address(offsets.updates) }
+    /// For each row how many from it on are done together with its adapter.
+    var groups: cuda_address { address(offsets.groups) }
     /// The same, null for tokens of long spans.
     var shortUpdates: cuda_address? { spans.isEmpty ? nil : address(offsets.shortUpdates) }
 
@@ -103,12 +108,14 @@ struct StepInputs {
             ints(offsets.tokens), ints(offsets.positions), ints(offsets.sequences)
         )
         let (updates, shortUpdates) = (words(offsets.updates), words(offsets.shortUpdates))
+        let groups = ints(offsets.groups)
         for row in 0..<tokenCount {
             tokens[row] = row < tokenIDs.count ? Int32(tokenIDs[row]) : 0
             positions[row] = -1
             sequences[row] = 0
             updates[row] = 0
             shortUpdates[row] = 0
+            groups[row] = 0
         }
         for (place, source) in batch.tokenSources.enumerated() {
             guard place < tokenCount else { break }
@@ -137,12 +144,22 @@ struct StepInputs {
             guard let adapter = resident as? CUDAAdapter else {
                 throw CUDAError(.invalid, "the batch has an adapter of another device")
             }
-            spans.append(Span(rows: range, adapter: adapter))
-            for row in range {
-                updates[row] = adapter.updates
-                shortUpdates[row] = range.count < Self.longSpan ? adapter.updates : 0
+            if let last = spans.last, last.adapter === adapter, last.rows.upperBound == range.lowerBound {
+                spans[spans.count - 1].rows = last.rows.lowerBound..<range.upperBound
+            } else {
+                spans.append(Span(rows: range, adapter: adapter))
             }
         }
+        // Single tokens are done by kernels however many there are: recorded steps must not depend on it.
+        let isDecoding = runs.count == tokenIDs.count
+        for span in spans {
+            let isShort = isDecoding || span.rows.count < Self.longSpan
+            for row in span.rows {
+                updates[row] = span.adapter.updates
+                shortUpdates[row] = isShort ? span.adapter.updates : 0
+            }
+        }
+        for (row, count) in Self.groups(spans) { groups[row] = Int32(count) }
         guard expected == tokenIDs.count else {
             throw CUDAError(.invalid, "\(tokenIDs.count) tokens, but sequences of \(expected)")
         }
@@ -151,6 +168,18 @@ struct StepInputs {
             driver.copy_to_device(memory.address, host.base, offsets.end, device.stream), "copying a step's tokens")
         try isRead.record()
         return isWhereItWas
+    }
+
+    /// Whether a span is done by whole products.
+    func isLong(_ span: Span) -> Bool { span.rows.count >= Self.longSpan && runs.count != tokenIDs.count }
+
+    /// First rows of groups, and how many rows each has.
+    static func groups(_ spans: [Span]) -> [(row: Int, count: Int)] {
+        spans.flatMap { span in
+            stride(from: span.rows.lowerBound, to: span.rows.upperBound, by: groupLimit).map { first in
+                (first, min(groupLimit, span.rows.upperBound - first))
+            }
+        }
     }
 
     /// The rows in groups of at most `size` that follow one another in a sequence: first row * 32 + rows.
@@ -193,6 +222,7 @@ struct StepInputs {
         offsets.sequences = take(tokens, 4)
         offsets.logitRows = take(tokens, 4)
         offsets.tokenSources = take(tokens, 4)
+        offsets.groups = take(tokens, 4)
         offsets.updates = take(tokens, 8)
         offsets.shortUpdates = take(tokens, 8)
         offsets.tableStarts = take(sequences, 4)

@@ -340,8 +340,9 @@ int cuEventDestroy_v2(void *event) {
 int cuEventRecord(void *event, void *stream) {
     SIMULATED(cuEventRecord)
     auto *known = stream ? static_cast<Stream *>(stream) : &machine().null_stream;
-    if (known->capture) return ok;
-    *static_cast<Event *>(event) = {known, known->put};
+    Stream *recording = known->capture ? known : known->joined;
+    // While it is recorded, order is that of the calls.
+    *static_cast<Event *>(event) = recording ? Event{nullptr, 0, recording} : Event{known, known->put, nullptr};
     return ok;
 }
 int cuEventSynchronize(void *event) {
@@ -352,6 +353,11 @@ int cuEventSynchronize(void *event) {
 int cuStreamWaitEvent(void *stream, void *event, unsigned) {
     SIMULATED(cuStreamWaitEvent)
     Event known = *static_cast<Event *>(event);
+    if (known.recording && known.recording->capture) {
+        auto *waiting = static_cast<Stream *>(stream);
+        if (waiting != known.recording) waiting->joined = known.recording;
+        return ok;
+    }
     if (!known.stream) return ok;
     return machine().put(static_cast<Stream *>(stream), [known] { return machine().flush(*known.stream, known.at); });
 }
@@ -465,6 +471,8 @@ int cuStreamEndCapture(void *stream, void **graph) {
     auto *known = static_cast<Stream *>(stream);
     if (!known->capture) return invalid_value;
     auto captured = std::move(known->capture);
+    for (Stream *stream : machine().streams)
+        if (stream->joined == known) stream->joined = nullptr;
     if (known->is_capture_broken) return capture_unsupported;
     *graph = captured.release();
     return ok;

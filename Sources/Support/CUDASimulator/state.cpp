@@ -127,8 +127,8 @@ int Machine::flush() {
 
 int Machine::put(Stream *wanted, Operation operation) {
     Stream &stream = wanted ? *wanted : null_stream;
-    if (stream.capture) {
-        stream.capture->operations.push_back(std::move(operation));
+    if (Stream *recording = stream.capture ? &stream : stream.joined) {
+        recording->capture->operations.push_back(std::move(operation));
         return 0;
     }
     // The null stream and those that block on it wait for each other.

@@ -38,11 +38,15 @@ struct Stream {
     bool is_running = false;
     std::unique_ptr<Graph> capture;
     bool is_capture_broken = false;
+    /// The stream whose recording this one has joined by waiting for an event of it.
+    Stream *joined = nullptr;
 };
 
 struct Event {
     Stream *stream = nullptr;
     uint64_t at = 0;
+    /// The stream whose recording it is part of.
+    Stream *recording = nullptr;
 };
 
 struct Module {

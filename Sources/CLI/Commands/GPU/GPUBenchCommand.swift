@@ -15,8 +15,8 @@ struct GPUBenchCommand: AsyncParsableCommand {
             why; the others go on.
 
             EXAMPLES:
-              pbctl gpu bench --shape 8b --batches 1,16,64,256 --context 512
-              pbctl gpu bench --shape 8b --batches 64 --adapters 0,1,8,64 --rank 16 -o json
+              pbctl gpu bench --shape 8b --batches 1,64 --context 512
+              pbctl gpu bench --batches 64 --adapters 0,1,8,64 --rank 16 -o json
             """)
 
     @OptionGroup var gpu: GPUOptions

@@ -20,8 +20,10 @@ struct Kernel {
         try launch(grid, threads: threads, sharedBytes: sharedBytes, arguments)
     }
 
+    /// - Parameter stream: Nil for the device's.
     func launch(
-        _ grid: Grid, threads: Int, sharedBytes: Int = 0, _ arguments: [KernelArgument]
+        _ grid: Grid, threads: Int, sharedBytes: Int = 0, on stream: cuda_stream_ref? = nil,
+        _ arguments: [KernelArgument]
     ) throws(CUDAError) {
         guard grid.x > 0, grid.y > 0, grid.z > 0 else { return }
         guard grid.x <= Int(Int32.max), grid.y <= 65535, grid.z <= 65535 else {
@@ -39,7 +41,7 @@ struct Kernel {
                 guard let start = pointers.baseAddress else { return Int32(1) }
                 return driver.launch(
                     function, UInt32(grid.x), UInt32(grid.y), UInt32(grid.z), UInt32(threads), 1, 1,
-                    UInt32(sharedBytes), device.stream, start, nil)
+                    UInt32(sharedBytes), stream ?? device.stream, start, nil)
             }
         }
         try driver.check(status, name)

@@ -22,6 +22,8 @@ public final class CUDADevice: @unchecked Sendable {
 
     let libraries: CUDALibraries
     let stream: cuda_stream_ref
+    /// For work beside that of `stream`, forked from it and joined to it by marks.
+    let sideStream: cuda_stream_ref
     let cublas: cublas_handle_ref
     private let device: Int32
     private let context: cuda_context_ref
@@ -72,34 +74,36 @@ public final class CUDADevice: @unchecked Sendable {
                 .noDevice,
                 "\(name) has compute capability \(capability / 10).\(capability % 10); 8.0 (Ampere) or later is needed")
         }
-        (context, stream, cublas, workspace) = try Self.open(libraries, device)
+        (context, stream, sideStream, cublas, workspace) = try Self.open(libraries, device)
     }
 
     private static func open(
         _ libraries: CUDALibraries, _ device: Int32
-    ) throws(CUDAError) -> (cuda_context_ref, cuda_stream_ref, cublas_handle_ref, cuda_address) {
+    ) throws(CUDAError) -> (cuda_context_ref, cuda_stream_ref, cuda_stream_ref, cublas_handle_ref, cuda_address) {
         let driver = libraries.driver
         var context: cuda_context_ref?
         try driver.check(driver.primary_context_retain(&context, device), "opening the device")
         try driver.check(driver.context_set_current(context), "opening the device")
-        var stream: cuda_stream_ref?
+        var (stream, side) = (cuda_stream_ref?.none, cuda_stream_ref?.none)
         try driver.check(driver.stream_create(&stream, UInt32(CUDA_STREAM_NON_BLOCKING)), "making a stream")
+        try driver.check(driver.stream_create(&side, UInt32(CUDA_STREAM_NON_BLOCKING)), "making a stream")
         var workspace = cuda_address(0)
         try driver.check(
             driver.memory_allocate(&workspace, workspaceBytes), "\(workspaceBytes >> 20) MiB for cuBLAS")
         var handle: cublas_handle_ref?
         let cublas = libraries.cublas
-        guard cublas.create(&handle) == 0, let context, let stream, let handle,
+        guard cublas.create(&handle) == 0, let context, let stream, let side, let handle,
             cublas.set_stream(handle, stream) == 0,
             cublas.set_workspace(handle, UnsafeMutableRawPointer(bitPattern: UInt(workspace)), workspaceBytes) == 0
         else { throw CUDAError(.libraryUnusable, "cuBLAS can't be started on this device") }
-        return (context, stream, handle, workspace)
+        return (context, stream, side, handle, workspace)
     }
 
     deinit {
         try? activate()
         _ = libraries.cublas.destroy(cublas)
         _ = libraries.driver.memory_free(workspace)
+        _ = libraries.driver.stream_destroy(sideStream)
         _ = libraries.driver.stream_destroy(stream)
         _ = libraries.driver.primary_context_release(device)
     }

@@ -1,6 +1,6 @@
 import CCUDAHeaders
 
-/// A place in the work of the device's stream that can be waited for.
+/// A place in the work of one of the device's streams that can be waited for.
 final class StreamMark {
     private let device: CUDADevice
     private let event: cuda_event_ref
@@ -16,9 +16,16 @@ final class StreamMark {
 
     deinit { _ = device.libraries.driver.event_destroy(event) }
 
-    /// Marks what has been put on the stream so far.
-    func record() throws(CUDAError) {
-        try device.libraries.driver.check(device.libraries.driver.event_record(event, device.stream), "marking work")
+    /// Marks what has been put on the stream so far, or on another one.
+    func record(on stream: cuda_stream_ref? = nil) throws(CUDAError) {
+        let driver = device.libraries.driver
+        try driver.check(driver.event_record(event, stream ?? device.stream), "marking work")
+    }
+
+    /// Has later work of a stream wait for the marked work.
+    func hold(_ stream: cuda_stream_ref) throws(CUDAError) {
+        try device.libraries.driver.check(
+            device.libraries.driver.stream_wait_event(stream, event, 0), "ordering work")
     }
 
     /// Waits until the marked work is done; at once where nothing was marked.

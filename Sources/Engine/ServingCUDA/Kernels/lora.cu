@@ -3,6 +3,8 @@
 #include "device.cuh"
 
 #define RANK_LIMIT 256
+// Rows of one adapter that are done together.
+#define GROUP_LIMIT 8
 // Elements of a row that a block of `shrink` takes.
 #define SLICE 2048
 
@@ -21,79 +23,97 @@ struct Update {
 __device__ __forceinline__ int round_up(int count) { return (count + 7) / 8 * 8; }
 
 // shrunk[t][layer][slice] = scaling * A x over a slice of x, (T, layers, slices, RANK_LIMIT); blocks of 4 warps in the
-// directions (slice, layer, row). updates[t]: the row's adapter's updates by slot, or null.
+// directions (slice, layer, row). updates[t]: the row's adapter's updates by slot, or null. groups[t]: how many rows
+// from t on, at most GROUP_LIMIT, have one adapter and are done together, so that it is read once for all of them; 0
+// for rows that are done with one before.
 extern "C" __global__ void __launch_bounds__(128) shrink(
-    const ELEMENT *rows, int stride, int width, const Update *const *updates, int slot, float *shrunk) {
+    const ELEMENT *rows, int stride, int width, const Update *const *updates, const int *groups, int slot,
+    float *shrunk) {
     long long row = blockIdx.z;
-    int slice = blockIdx.x, slices = gridDim.x, layer = blockIdx.y, layers = gridDim.y;
-    if (!updates[row]) return;
+    int slice = blockIdx.x, slices = gridDim.x, layer = blockIdx.y, layers = gridDim.y, count = groups[row];
+    if (!updates[row] || count == 0) return;
     Update update = updates[row][slot + layer];
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, a_stride = round_up(width);
-    if (warp >= update.rank) return;
-    float x[SLICE / 256][8];
     const ELEMENT *own = rows + row * stride;
-    bool is_aligned = width % 8 == 0 && (unsigned long long)own % 16 == 0;
-#pragma unroll
-    for (int i = 0; i < SLICE / 256; i++) {
-        int at = slice * SLICE + i * 256 + lane * 8;
-        if (is_aligned && at < width)
-            load_eight(own + at, x[i]);
-        else
-            for (int j = 0; j < 8; j++) x[i][j] = at + j < width ? value(own[at + j]) : 0.0f;
-    }
-    float *to = shrunk + ((row * layers + layer) * slices + slice) * RANK_LIMIT;
+    bool is_aligned = width % 8 == 0 && stride % 8 == 0 && (unsigned long long)own % 16 == 0;
+    long long next = (long long)layers * slices * RANK_LIMIT;
+    float *to = shrunk + row * next + ((long long)layer * slices + slice) * RANK_LIMIT;
     for (int r = warp; r < update.rank; r += blockDim.x / 32) {
         const ELEMENT *a = update.a + (long long)r * a_stride;
-        float sum = 0;
-#pragma unroll
+        float sums[GROUP_LIMIT] = {};
+#pragma unroll 4
         for (int i = 0; i < SLICE / 256; i++) {
             int at = slice * SLICE + i * 256 + lane * 8;
-            if (at >= width) continue;
+            if (at >= width) break;
             float factors[8];
             load_eight(a + at, factors);
-            for (int j = 0; j < 8; j++) sum = fmaf(factors[j], x[i][j], sum);
+#pragma unroll
+            for (int t = 0; t < GROUP_LIMIT; t++) {
+                if (t >= count) break;
+                const ELEMENT *from = own + (long long)t * stride + at;
+                float x[8];
+                if (is_aligned)
+                    load_eight(from, x);
+                else
+                    for (int j = 0; j < 8; j++) x[j] = at + j < width ? value(from[j]) : 0.0f;
+                for (int j = 0; j < 8; j++) sums[t] = fmaf(factors[j], x[j], sums[t]);
+            }
         }
-        sum = warp_sum(sum);
-        if (lane == 0) to[r] = sum * update.scaling;
+#pragma unroll
+        for (int t = 0; t < GROUP_LIMIT; t++) {
+            if (t >= count) break;
+            float sum = warp_sum(sums[t]);
+            if (lane == 0) to[t * next + r] = sum * update.scaling;
+        }
     }
 }
 PBCTL_EXPORT(shrink)
 
-// The second half, into the outputs of up to three layers, (T, stride_i) of width_i; a thread an output, blocks in the
-// directions (outputs, layer, row).
-extern "C" __global__ void expand(
-    const float *shrunk, int slices, const Update *const *updates, int slot, float *out0, float *out1, float *out2,
-    int width0, int width1, int width2, int stride0, int stride1, int stride2) {
-    __shared__ float s[RANK_LIMIT];
+// The second half, into the outputs of up to three layers, (T, stride_i) of width_i; a thread an output of all rows of a
+// group, blocks in the directions (outputs, layer, row).
+extern "C" __global__ void __launch_bounds__(128) expand(
+    const float *shrunk, int slices, const Update *const *updates, const int *groups, int slot, float *out0,
+    float *out1, float *out2, int width0, int width1, int width2, int stride0, int stride1, int stride2) {
+    __shared__ float s[GROUP_LIMIT][RANK_LIMIT];
     long long row = blockIdx.z;
-    int layer = blockIdx.y, layers = gridDim.y;
+    int layer = blockIdx.y, layers = gridDim.y, count = groups[row];
     float *out = layer == 0 ? out0 : layer == 1 ? out1 : out2;
     int width = layer == 0 ? width0 : layer == 1 ? width1 : width2;
     int stride = layer == 0 ? stride0 : layer == 1 ? stride1 : stride2;
-    if (!updates[row] || blockIdx.x * blockDim.x >= width) return;
+    if (!updates[row] || count == 0 || blockIdx.x * blockDim.x >= width) return;
     Update update = updates[row][slot + layer];
     if (update.rank == 0 && !update.gain && !update.offset) return;
-    const float *from = shrunk + (row * layers + layer) * slices * RANK_LIMIT;
+    long long next = (long long)layers * slices * RANK_LIMIT;
+    const float *from = shrunk + row * next + (long long)layer * slices * RANK_LIMIT;
     int b_stride = round_up(update.rank);
-    for (int r = threadIdx.x; r < b_stride; r += blockDim.x) {
+    for (int i = threadIdx.x; i < count * b_stride; i += blockDim.x) {
+        int t = i / b_stride, r = i % b_stride;
         float sum = 0;
-        for (int slice = 0; r < update.rank && slice < slices; slice++) sum += from[slice * RANK_LIMIT + r];
-        s[r] = sum;
+        for (int slice = 0; r < update.rank && slice < slices; slice++)
+            sum += from[t * next + slice * RANK_LIMIT + r];
+        s[t][r] = sum;
     }
     __syncthreads();
     int o = blockIdx.x * blockDim.x + threadIdx.x;
     if (o >= width) return;
     const ELEMENT *b = update.b + (long long)o * b_stride;
-    float y = out[row * stride + o], sum = 0;
+    float sums[GROUP_LIMIT] = {};
     for (int r = 0; r < b_stride; r += 8) {
         float factors[8];
         load_eight(b + r, factors);
-        for (int j = 0; j < 8; j++) sum = fmaf(factors[j], s[r + j], sum);
+#pragma unroll
+        for (int t = 0; t < GROUP_LIMIT; t++) {
+            if (t >= count) break;
+            for (int j = 0; j < 8; j++) sums[t] = fmaf(factors[j], s[t][r + j], sums[t]);
+        }
     }
-    y += sum;
-    if (update.gain) y *= update.gain[o];
-    if (update.offset) y += update.offset[o];
-    out[row * stride + o] = y;
+    float gain = update.gain ? update.gain[o] : 1.0f, offset = update.offset ? update.offset[o] : 0.0f;
+#pragma unroll
+    for (int t = 0; t < GROUP_LIMIT; t++) {
+        if (t >= count) break;
+        float *to = out + (row + t) * stride + o;
+        *to = (*to + sums[t]) * gain + offset;
+    }
 }
 PBCTL_EXPORT(expand)
 

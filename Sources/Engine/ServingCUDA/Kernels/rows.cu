@@ -14,7 +14,7 @@ extern "C" __global__ void embed(
 PBCTL_EXPORT(embed)
 
 // in += scale * term where there is a term, then out = in / rms(in) * weight over runs of `width` elements, `heads` of
-// them a row; a block a run. weights[t], where there is one, stands in for the weight. `packed` may be null, and `out`
+// them a row; a block of up to 1024 threads a run. weights[t], where there is one, stands in for the weight. `packed` may be null, and `out`
 // may be `in`.
 extern "C" __global__ void rms_norm(
     float *in, int in_stride, const float *term, int term_stride, float scale, const float *weight,

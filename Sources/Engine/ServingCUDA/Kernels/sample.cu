@@ -253,10 +253,19 @@ extern "C" __global__ void __launch_bounds__(THREADS) sample(
     float top = MINUS_INFINITY;
     int index = vocabulary;
     bool has_nan = false;
-    for (int i = threadIdx.x; i < vocabulary; i += THREADS) {
-        float x = scores[i];
-        has_nan |= x != x;
-        if (x > top) top = x, index = i;
+    // Eight at a time, so that as many loads are under way.
+    for (int first = threadIdx.x; first < vocabulary; first += 8 * THREADS) {
+        float x[8];
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            int at = first + i * THREADS;
+            x[i] = at < vocabulary ? scores[at] : MINUS_INFINITY;
+        }
+#pragma unroll
+        for (int i = 0; i < 8; i++) {
+            has_nan |= x[i] != x[i];
+            if (x[i] > top) top = x[i], index = first + i * THREADS;
+        }
     }
     has_nan = __ballot_sync(0xffffffffu, has_nan) != 0;
     for (int bits = 16; bits > 0; bits >>= 1) {
