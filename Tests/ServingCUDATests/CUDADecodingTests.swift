@@ -90,6 +90,48 @@ extension CUDABackendTests {
             }
         }
 
+        /// An adapter of the head, by low rank, on some rows and another on others: recorded steps must take each step's.
+        @Test func headAdaptersOfRecordedStepsAreThoseOfTheStep() throws {
+            let model = try model(CUDAFixtures.adaptedModel, .f32)
+            let backend = model.runner.backend
+            let (config, weights) = (model.description.config, model.description.weights)
+            let slots = AdapterSlots(layerCount: config.layerCount)
+            let adapters = try (1...2).map { number in
+                var parts = AdapterParts(linearSlotCount: slots.linearCount)
+                let update = LowRankUpdate(
+                    loraA: StoredTensor(
+                        name: "A", shape: [2, config.hiddenSize],
+                        values: (0..<2 * config.hiddenSize).map { Float(($0 * 7 * number) % 11 - 5) * 0.05 }),
+                    loraB: StoredTensor(
+                        name: "B", shape: [config.vocabularyCount, 2],
+                        values: (0..<2 * config.vocabularyCount).map { Float(($0 * 3) % (5 + number) - 2) }),
+                    scaling: 1)
+                parts.linears = [
+                    .init(
+                        slot: slots.head, update: LinearUpdate(lowRank: update), weight: weights.head.weight,
+                        bias: nil)
+                ]
+                return try backend.makeUploader().upload(parts)
+            }
+            let alone = try ([nil] + adapters).map { try model.logits(of: [5], adapter: $0)[0] }
+            // The same number of rows each time, with the adapters on others; the second time is recorded.
+            for counts in [(20, 0), (20, 0), (17, 3), (2, 18), (0, 20), (9, 9)] {
+                var batch = ForwardBatch(
+                    tokenIDs: [TokenID](repeating: 5, count: 20), sequences: [], logitTokenIndices: Array(0..<20))
+                let kinds = (0..<20).map { $0 < counts.0 ? 1 : $0 < counts.0 + counts.1 ? 2 : 0 }
+                batch.sequences = (0..<20).map {
+                    .init(
+                        tokenRange: $0..<$0 + 1, firstPosition: 0, blockTable: [BlockID($0)],
+                        adapter: kinds[$0] == 0 ? nil : adapters[kinds[$0] - 1])
+                }
+                let rows = try model.runner.forward(batch)
+                for (row, kind) in kinds.enumerated() {
+                    #expect(largestDifference([Array(rows[row])], [alone[kind]]) <= 1e-4, "\(counts), row \(row)")
+                }
+            }
+            #expect(backend.recordings.count > 0)
+        }
+
         /// Tokens, one run of all or one each for sequences that have two blocks of their own.
         private func batch(
             _ ids: [TokenID], at position: Int, _ sequences: [Int], _ adapters: [(any ResidentAdapter)?]

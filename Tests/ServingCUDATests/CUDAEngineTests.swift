@@ -89,10 +89,10 @@ extension CUDABackendTests {
                     #expect(found.samples.map(\.tokenIDs) == expected.samples.map(\.tokenIDs))
                 }
             }
-            let statistics = engine.statistics()
-            #expect(statistics.preemptionCount > 0 && statistics.prefixHitCount > 0 && statistics.failedStepCount == 0)
             await engine.shutDown()
             await expectedEngine.shutDown()
+            let statistics = engine.statistics()
+            #expect(statistics.preemptionCount > 0 && statistics.prefixHitCount > 0 && statistics.failedStepCount == 0)
         }
 
         @Test func stepsThatRunAheadAnswerTheSame() async throws {
@@ -135,11 +135,11 @@ extension CUDABackendTests {
                 #expect(found.samples.map(\.tokenIDs) == expected.samples.map(\.tokenIDs))
                 #expect(found.samples.map { $0.finish?.reason } == expected.samples.map { $0.finish?.reason })
             }
+            await engine.shutDown()
+            await expectedEngine.shutDown()
             let statistics = engine.statistics()
             #expect(statistics.aheadStepCount > 10 && statistics.failedStepCount == 0)
             #expect(statistics.generatedTokenCount == expectedEngine.statistics().generatedTokenCount)
-            await engine.shutDown()
-            await expectedEngine.shutDown()
         }
 
         @Test func memoryComesBack() async throws {

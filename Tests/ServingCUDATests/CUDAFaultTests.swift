@@ -111,6 +111,37 @@ extension CUDABackendTests {
             #expect(largestDifference(again, expected.logits) <= 1e-3)
         }
 
+        @Test func stepThatCannotBeRecordedIsLaunched() throws {
+            let path = try #require(CUDAFixtures.models.first)
+            let expected = try CUDAFixtures.Expectation(path)
+            let count = expected.ids.count
+            let chunks = [count - 6] + [Int](repeating: 1, count: 6)
+            let whole = try SteppedModel(CUDAFixtures.model(path), on: SimulatedGPU.backend(.f32), isExact: true)
+                .logits(of: expected.ids)
+            // Each failure is that of one recording: its step must be as if there had been none.
+            for symbol in ["cuStreamBeginCapture_v2", "cuStreamEndCapture", "cuGraphInstantiateWithFlags"] {
+                let model = try SteppedModel(CUDAFixtures.model(path), on: SimulatedGPU.backend(.f32), isExact: true)
+                let found = try SimulatedGPU.with("PBCTL_SIMULATOR_FAIL", symbol + ":1:2") {
+                    try model.logits(of: expected.ids, chunks: chunks)
+                }
+                #expect(found == whole, "\(symbol)")
+            }
+        }
+
+        @Test func inputsThatFindNoMemoryFailTheStep() throws {
+            let path = try #require(CUDAFixtures.models.first)
+            let expected = try CUDAFixtures.Expectation(path)
+            let model = try SteppedModel(CUDAFixtures.model(path), on: SimulatedGPU.backend(.f32), isExact: true)
+            for count in 1...2 {
+                try SimulatedGPU.with("PBCTL_SIMULATOR_FAIL", "cuMemHostAlloc:\(count):2") {
+                    let found = error { try model.logits(of: expected.ids) }
+                    #expect(found?.code == .outOfMemory)
+                }
+            }
+            let again = try model.logits(of: expected.ids, at: expected.positions)
+            #expect(largestDifference(again, expected.logits) <= 1e-3)
+        }
+
         @Test(arguments: ["reverse", "7"]) func orderOfBlocksAndWarpsChangesNothing(_ order: String) throws {
             let path = try #require(CUDAFixtures.models.last)
             let expected = try CUDAFixtures.Expectation(path)

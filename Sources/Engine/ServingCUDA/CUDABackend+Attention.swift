@@ -62,7 +62,7 @@ extension CUDABackend {
         let (tiles, tileCount) = try tiles(of: 16 / group)
         let blockCount = tileCount * call.parameters.headCount / group
         // Single tokens' spans make even waves of blocks; prompts have rows enough, and would leave many parts to merge.
-        let fillsDevice = blockCount >= 2 * device.multiprocessorCount && attentionSpanCount <= 16
+        let fillsDevice = blockCount >= 2 * device.multiprocessorCount
         let isWhole =
             attentionSpanCount == 1 || tiles != nil && (fillsDevice || attentionSpanCount <= 8)
         guard isWhole else { return try attendBySpans(call, attention, tile: tile) }

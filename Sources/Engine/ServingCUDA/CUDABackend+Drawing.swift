@@ -10,7 +10,9 @@ extension CUDABackend {
     public func launchDraws(_ draws: [TokenDraw], from logits: CUDAActivation) throws {
         try device.activate()
         try unpack(logits)
-        guard draws.allSatisfy({ (0..<logits.rowCount).contains($0.row) }), logits.stride == logits.width else {
+        guard draws.allSatisfy({ (0..<logits.rowCount).contains($0.row) }), logits.stride == logits.width,
+            logits.width <= TokenDraw.vocabularyLimit
+        else {
             throw CUDAError(.invalid, "draws from rows \(draws.map(\.row)) of \(logits.rowCount)")
         }
         guard pendingDraws.count < 2 else { throw CUDAError(.invalid, "two steps' draws are under way") }

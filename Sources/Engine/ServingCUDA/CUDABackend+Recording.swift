@@ -31,6 +31,9 @@ extension CUDABackend {
         // What can't be recorded is launched one by one, then and ever after.
         guard let graph else {
             recordings.refuse(key)
+            // Nothing of the recording ran: what a step computes once is to be computed anew.
+            stepNumber += 1
+            tiles = nil
             return try operations()
         }
         recordings.keep(graph, for: key, results: results)

@@ -28,7 +28,10 @@ extension CUDABackend: Backend {
         try device.activate()
         stepNumber += 1
         tiles = nil
-        if try !step.begin(batch, rowCount: rowCount) { recordings.forgetAll() }
+        let place = step.place
+        // Also where it fails: recordings must not outlive what they read.
+        defer { if step.place != place { recordings.forgetAll() } }
+        try step.begin(batch, rowCount: rowCount)
         if !batch.tokenSources.isEmpty { try takeDrawnTokens(batch.tokenSources) }
     }
 

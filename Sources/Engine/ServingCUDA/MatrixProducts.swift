@@ -7,6 +7,9 @@ final class MatrixProducts {
     private let element: WeightElement
     /// Nil where cuBLASLt is not used.
     private let handle: cublaslt_handle_ref?
+    /// Of shapes that were tried: steps of few sizes, which come often.
+    private var triedPlans: [Shape: Plan] = [:]
+    /// Of others, prompts of any length.
     private var plans: [Shape: Plan] = [:]
     private let workspace: DeviceMemory
     /// Kernels of our own, by their number of rows.
@@ -27,8 +30,8 @@ final class MatrixProducts {
         var outputStride: Int
         /// Whether the result is added to what is there.
         var adds: Bool
-        /// Bytes that all three addresses are multiples of, up to 256.
-        fileprivate var alignment = 256
+        /// Bytes that all three addresses are multiples of, up to 16: more decides nothing, and would tell rows apart.
+        fileprivate var alignment = 16
 
         init(
             outputs: Int, inputs: Int, rows: Int, weightStride: Int, inputStride: Int, outputStride: Int,
@@ -71,10 +74,10 @@ final class MatrixProducts {
 
     /// What NVIDIA advises for Hopper.
     private static let workspaceBytes = 32 << 20
-    /// Plans kept; a step has a few shapes, and steps of few sizes are the many.
+    /// Plans kept of shapes that were not tried.
     private static let planLimit = 2048
     /// Algorithms that are tried, and how often each.
-    private static let (candidateCount, trialCount) = (8, 5)
+    private static let (candidateCount, trialCount) = (8, 4)
 
     init(
         _ device: CUDADevice, _ options: CUDABackend.Options, kernels: [Int: Kernel]
@@ -91,7 +94,7 @@ final class MatrixProducts {
     }
 
     deinit {
-        plans = [:]
+        (plans, triedPlans) = ([:], [:])
         if let handle { _ = device.libraries.cublasLt.destroy(handle) }
     }
 
@@ -104,9 +107,9 @@ final class MatrixProducts {
         guard shape.rows > 0, shape.outputs > 0, shape.inputs > 0 else { return }
         guard let handle else { return try multiplyPlainly(weight, input, into: output, shape) }
         var shape = shape
-        shape.alignment = min(256, 1 << (weight | input | output | 256).trailingZeroBitCount)
+        shape.alignment = 1 << (weight | input | output | 16).trailingZeroBitCount
         let plan: Plan
-        if let known = plans[shape] {
+        if let known = triedPlans[shape] ?? plans[shape] {
             plan = known
         } else {
             guard let (made, candidates) = makePlan(handle, shape) else {
@@ -118,6 +121,7 @@ final class MatrixProducts {
                 plan.kernel = own
             } else if mayTry, !options.isDeterministic, !shape.adds {
                 try choose(handle, plan, among: candidates, own, (weight, input, output), shape)
+                triedPlans[shape] = plan
             }
             if plans.count >= Self.planLimit { plans = [:] }
             plans[shape] = plan
@@ -222,24 +226,32 @@ final class MatrixProducts {
         return (plan, usable)
     }
 
-    /// Times each way on the rows at hand and keeps the fastest. Results are written as they will be again.
+    /// Times each way on the rows at hand and keeps the fastest. Results are written as they will be again. In a step
+    /// other layers' weights come between, so that the cache holds nothing of this one: it is flushed before each run.
     private func choose(
         _ handle: cublaslt_handle_ref, _ plan: Plan, among candidates: [cublaslt_algorithm], _ own: Kernel?,
         _ operands: Operands, _ shape: Shape
     ) throws(CUDAError) {
-        let clock = try StreamClock(device)
         let ways: [(algorithm: cublaslt_algorithm, kernel: Kernel?)] =
             candidates.map { ($0, nil) } + (own.map { [(candidates[0], $0)] } ?? [])
         guard ways.count > 1 else { return }
+        let clock = try StreamClock(device)
+        let flush = try? DeviceMemory(device, byteCount: 2 * device.cacheBytes, purpose: "timing")
         var best = (milliseconds: Float.infinity, way: 0)
         for (index, way) in ways.enumerated() {
             (plan.algorithm, plan.kernel) = way
             // The first run loads code. What can't be run is not chosen.
             do throws(CUDAError) { try run(handle, plan, operands, shape) } catch { continue }
-            try clock.start()
-            for _ in 0..<Self.trialCount { try run(handle, plan, operands, shape) }
-            let milliseconds = try clock.stop()
-            if milliseconds < best.milliseconds { best = (milliseconds, index) }
+            var fastest = Float.infinity
+            for _ in 0..<Self.trialCount {
+                if let flush {
+                    _ = device.libraries.driver.set_bytes(flush.address, 0, flush.byteCount, device.stream)
+                }
+                try clock.start()
+                try run(handle, plan, operands, shape)
+                fastest = min(fastest, try clock.stop())
+            }
+            if fastest < best.milliseconds { best = (fastest, index) }
         }
         (plan.algorithm, plan.kernel) = ways[best.way]
     }

@@ -74,14 +74,16 @@ struct StepInputs {
     /// The same, null for tokens of long spans.
     var shortUpdates: cuda_address? { spans.isEmpty ? nil : address(offsets.shortUpdates) }
 
+    /// Where the copy lies; another place than before where it had to grow.
+    var place: cuda_address { address(0) }
+
     private func address(_ offset: Int) -> cuda_address { (memory?.address ?? 0) + cuda_address(offset) }
 
     /// Takes a batch over and puts its copy on the stream.
     ///
     /// - Parameter rowCount: How many rows the step has; those beyond the batch's tokens are of no token, at position -1.
-    /// - Returns: Whether the copy lies where the last one lay.
     /// - Throws: `.invalid` where the batch's runs or blocks are not as they must be.
-    mutating func begin(_ batch: ForwardBatch, rowCount: Int) throws(CUDAError) -> Bool {
+    mutating func begin(_ batch: ForwardBatch, rowCount: Int) throws(CUDAError) {
         tokenIDs = batch.tokenIDs
         tokenCount = max(rowCount, batch.tokenIDs.count)
         spans = []
@@ -93,8 +95,8 @@ struct StepInputs {
         let tableCount = batch.sequences.reduce(0) { $0 + $1.blockTable.count }
         offsets = Self.layOut(
             tokens: tokenCount, sequences: max(tokenCount, batch.sequences.count), tables: tableCount)
-        let isWhereItWas = try reserve()
-        guard let memory, hosts.count == 2 else { return false }
+        try reserve()
+        guard let memory, hosts.count == 2 else { throw CUDAError(.outOfMemory, "no memory for a step's tokens") }
         turn = 1 - turn
         let (host, isRead) = hosts[turn]
         try isRead.wait()
@@ -167,7 +169,6 @@ struct StepInputs {
         try driver.check(
             driver.copy_to_device(memory.address, host.base, offsets.end, device.stream), "copying a step's tokens")
         try isRead.record()
-        return isWhereItWas
     }
 
     /// Whether a span is done by whole products.
@@ -231,18 +232,17 @@ struct StepInputs {
         return offsets
     }
 
-    private mutating func reserve() throws(CUDAError) -> Bool {
-        if let memory, memory.byteCount >= offsets.end { return true }
+    private mutating func reserve() throws(CUDAError) {
+        if let memory, memory.byteCount >= offsets.end { return }
         let bytes = max(1 << 20, 2 * offsets.end)
         // What replaces the memory must not come before the work that uses it is done.
         if memory != nil { try device.synchronize() }
         let fresh = try DeviceMemory(device, byteCount: bytes, purpose: "a step's tokens")
-        hosts = []
+        var freshHosts: [(memory: PinnedMemory, isRead: StreamMark)] = []
         for _ in 0..<2 {
-            hosts.append(
+            freshHosts.append(
                 (try PinnedMemory(device, byteCount: bytes, purpose: "a step's tokens"), try StreamMark(device)))
         }
-        memory = fresh
-        return false
+        (memory, hosts) = (fresh, freshHosts)
     }
 }

@@ -7,7 +7,7 @@ final class StepKernels {
     /// Products of so many rows.
     let multiply: [Int: Kernel]
     /// Elements of a row that a block of `shrink` takes; as in the source.
-    static let shrinkSlice = 2048
+    static let shrinkSlice = 1024
     private let modules: [KernelModules]
 
     init(_ device: CUDADevice, compiler: KernelCompiler, element: WeightElement) throws(CUDAError) {

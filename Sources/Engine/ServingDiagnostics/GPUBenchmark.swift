@@ -75,29 +75,37 @@ public final class GPUBenchmark {
                     + "are \(limits.blockCount)")
         }
         let uploaded = try adapters(cell)
-        var tokens = (0..<cell.batch).map { _ in TokenID(random.index(below: limits.vocabularyCount)) }
-        func step(_ position: Int) throws {
+        let tables = (0..<cell.batch).map { index in (0..<blocksEach).map { BlockID(index * blocksEach + $0) } }
+        let draws = (0..<cell.batch).map {
+            TokenDraw(row: $0, adjustments: [], temperature: 0, topK: 0, topP: 1, minP: 0, typicalP: 1, fraction: 0)
+        }
+        func batch(_ position: Int, isFirst: Bool) -> ForwardBatch {
             var batch = ForwardBatch(
-                tokenIDs: tokens, sequences: [], logitTokenIndices: Array(0..<cell.batch))
+                tokenIDs: (0..<cell.batch).map { _ in
+                    isFirst ? TokenID(random.index(below: limits.vocabularyCount)) : 0
+                }, sequences: [], logitTokenIndices: Array(0..<cell.batch))
             batch.sequences = (0..<cell.batch).map { index in
                 .init(
-                    tokenRange: index..<index + 1, firstPosition: position,
-                    blockTable: (0..<blocksEach).map { BlockID(index * blocksEach + $0) },
+                    tokenRange: index..<index + 1, firstPosition: position, blockTable: tables[index],
                     adapter: uploaded.isEmpty ? nil : uploaded[index % uploaded.count])
             }
-            batch.draws = (0..<cell.batch).map {
-                TokenDraw(
-                    row: $0, adjustments: [], temperature: 0, topK: 0, topP: 1, minP: 0, typicalP: 1, fraction: 0)
+            batch.draws = draws
+            if !isFirst { batch.tokenSources = Array(0..<cell.batch) }
+            return batch
+        }
+        /// Steps as the engine makes them, one ahead.
+        func decode(_ count: Int) throws {
+            try runner.launch(batch(cell.context, isFirst: true))
+            for offset in 1..<count {
+                try runner.launch(batch(cell.context + offset, isFirst: false))
+                _ = try runner.collect()
             }
-            _ = try runner.forward(batch)
-            tokens = runner.drawnTokens.map { if case .token(let id) = $0 { id } else { 0 } }
+            _ = try runner.collect()
         }
         // Kernels are loaded, algorithms chosen, steps recorded.
-        for offset in 0..<4 { try step(cell.context + offset) }
+        try decode(4)
         let clock = ContinuousClock()
-        let times = try (0..<repeats).map { _ in
-            try clock.measure { for offset in 0..<stepCount { try step(cell.context + 4 + offset) } }
-        }
+        let times = try (0..<repeats).map { _ in try clock.measure { try decode(stepCount) } }
         return Self.median(times, perStep: stepCount, tokens: cell.batch)
     }
 

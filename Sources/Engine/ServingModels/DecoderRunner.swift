@@ -79,10 +79,10 @@ public final class DecoderRunner<Device: Backend>: ModelRunner {
     }
 
     /// See ``ModelRunner/drawsTokens``.
-    public var drawsTokens: Bool { backend.drawsTokens }
+    public var drawsTokens: Bool { backend.drawsTokens && limits.vocabularyCount <= TokenDraw.vocabularyLimit }
 
     /// A device that chooses tokens also goes on with them.
-    public var runsAhead: Bool { backend.drawsTokens }
+    public var runsAhead: Bool { drawsTokens }
 
     /// Puts a step on the device; see ``ModelRunner/launch(_:)``.
     public func launch(_ batch: ForwardBatch) throws {

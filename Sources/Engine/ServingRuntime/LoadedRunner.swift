@@ -71,6 +71,9 @@ public struct LoadedRunner {
             config: description.config, weights: description.weights, backend: backend, progress: options.progress)
         // What is left beside the weights and what steps work in; some of it is for adapters.
         let tokenCount = options.maxBatchedTokens ?? gpuBatchedTokens
+        guard tokenCount <= 65535 else {
+            throw CUDAError(.invalid, "steps of \(tokenCount) tokens; a GPU computes 65535 at most")
+        }
         let working = backend.workingBytes(description.config, tokenCount: tokenCount)
         let budget = KeyValueBudget(
             description.config, options, memoryBytes: max(0, try device.freeBytes() - working))

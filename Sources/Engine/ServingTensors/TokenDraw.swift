@@ -27,6 +27,9 @@ public struct TokenDraw: Sendable, Equatable {
         case invalidScore
     }
 
+    /// Largest V that devices choose from.
+    public static let vocabularyLimit = 1 << 18
+
     /// Row of the step's logits.
     public var row: Int
     /// At most one a token.

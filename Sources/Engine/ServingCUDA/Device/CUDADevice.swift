@@ -19,6 +19,8 @@ public final class CUDADevice: @unchecked Sendable {
     public let multiprocessorCount: Int
     /// Bytes of shared memory that a block may ask for.
     let sharedBytesLimit: Int
+    /// Bytes of its second-level cache.
+    let cacheBytes: Int
 
     let libraries: CUDALibraries
     let stream: cuda_stream_ref
@@ -63,6 +65,7 @@ public final class CUDADevice: @unchecked Sendable {
             + attribute(CUDA_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR)
         multiprocessorCount = try attribute(CUDA_ATTRIBUTE_MULTIPROCESSOR_COUNT)
         sharedBytesLimit = try attribute(CUDA_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN)
+        cacheBytes = (try? attribute(CUDA_ATTRIBUTE_L2_CACHE_SIZE)) ?? 64 << 20
         var bytes = 0
         try driver.check(driver.device_total_memory(&bytes, device), "asking cuda:\(ordinal)")
         memoryBytes = bytes
@@ -83,20 +86,29 @@ public final class CUDADevice: @unchecked Sendable {
         let driver = libraries.driver
         var context: cuda_context_ref?
         try driver.check(driver.primary_context_retain(&context, device), "opening the device")
-        try driver.check(driver.context_set_current(context), "opening the device")
-        var (stream, side) = (cuda_stream_ref?.none, cuda_stream_ref?.none)
-        try driver.check(driver.stream_create(&stream, UInt32(CUDA_STREAM_NON_BLOCKING)), "making a stream")
-        try driver.check(driver.stream_create(&side, UInt32(CUDA_STREAM_NON_BLOCKING)), "making a stream")
+        var (stream, side, handle) = (cuda_stream_ref?.none, cuda_stream_ref?.none, cublas_handle_ref?.none)
         var workspace = cuda_address(0)
-        try driver.check(
-            driver.memory_allocate(&workspace, workspaceBytes), "\(workspaceBytes >> 20) MiB for cuBLAS")
-        var handle: cublas_handle_ref?
-        let cublas = libraries.cublas
-        guard cublas.create(&handle) == 0, let context, let stream, let side, let handle,
-            cublas.set_stream(handle, stream) == 0,
-            cublas.set_workspace(handle, UnsafeMutableRawPointer(bitPattern: UInt(workspace)), workspaceBytes) == 0
-        else { throw CUDAError(.libraryUnusable, "cuBLAS can't be started on this device") }
-        return (context, stream, side, handle, workspace)
+        do throws(CUDAError) {
+            try driver.check(driver.context_set_current(context), "opening the device")
+            try driver.check(driver.stream_create(&stream, UInt32(CUDA_STREAM_NON_BLOCKING)), "making a stream")
+            try driver.check(driver.stream_create(&side, UInt32(CUDA_STREAM_NON_BLOCKING)), "making a stream")
+            try driver.check(
+                driver.memory_allocate(&workspace, workspaceBytes), "\(workspaceBytes >> 20) MiB for cuBLAS")
+            let cublas = libraries.cublas
+            guard cublas.create(&handle) == 0, let context, let stream, let side, let handle,
+                cublas.set_stream(handle, stream) == 0,
+                cublas.set_workspace(
+                    handle, UnsafeMutableRawPointer(bitPattern: UInt(workspace)), workspaceBytes) == 0
+            else { throw CUDAError(.libraryUnusable, "cuBLAS can't be started on this device") }
+            return (context, stream, side, handle, workspace)
+        } catch {
+            // Nothing may be held of a device that is not used: something else may run on it.
+            if let handle { _ = libraries.cublas.destroy(handle) }
+            if workspace != 0 { _ = driver.memory_free(workspace) }
+            for made in [stream, side].compactMap({ $0 }) { _ = driver.stream_destroy(made) }
+            _ = driver.primary_context_release(device)
+            throw error
+        }
     }
 
     deinit {

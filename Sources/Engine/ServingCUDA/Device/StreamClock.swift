@@ -19,6 +19,7 @@ final class StreamClock {
     }
 
     deinit {
+        guard (try? device.activate()) != nil else { return }
         _ = device.libraries.driver.event_destroy(begin)
         _ = device.libraries.driver.event_destroy(end)
     }

@@ -14,7 +14,10 @@ final class StreamMark {
         self.event = event
     }
 
-    deinit { _ = device.libraries.driver.event_destroy(event) }
+    deinit {
+        guard (try? device.activate()) != nil else { return }
+        _ = device.libraries.driver.event_destroy(event)
+    }
 
     /// Marks what has been put on the stream so far, or on another one.
     func record(on stream: cuda_stream_ref? = nil) throws(CUDAError) {

@@ -78,6 +78,13 @@ __device__ __forceinline__ void mix_values(
     }
 }
 
+// Where an element of a head lies in the fragments of `mix`: each lane's elements of a chunk lie side by side.
+__device__ __forceinline__ int place_of(int d) {
+    int chunk = d < HEAD_DIM / 64 * 64 ? 64 : d < HEAD_DIM / 32 * 32 ? 32 : 16;
+    int base = chunk == 64 ? d / 64 * 64 : chunk == 32 ? HEAD_DIM / 64 * 64 : HEAD_DIM / 32 * 32;
+    return base + (d - base) % (chunk / 8) * 8 + (d - base) / (chunk / 8);
+}
+
 // A block of 4 warps a (span, group of heads, tile of rows), in this order of the grid's directions; warps take 16
 // positions in turn. tiles[z]: first token * 32 + tokens, at most TOKENS of one sequence; null where tile and token are
 // the same. With one span in the grid a block goes through all spans and writes to `out` or `packed`, (T, out_stride);
@@ -87,7 +94,9 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) attend_tile(
     const int *sequences, const int *table_starts, const int *tables, const int *tiles, float scale, float cap,
     int window, float *partial, float *out, ELEMENT *packed, int out_stride) {
     __shared__ __align__(16) f16 query[16 * QUERY_STRIDE];
-    __shared__ float mixed[16][HEAD_DIM], whole[16][HEAD_DIM];
+    // In the order of the products' fragments; the stride keeps lanes off each other's banks.
+    __shared__ __align__(16) float mixed[16][HEAD_DIM + 8];
+    __shared__ float whole[16][HEAD_DIM];
     __shared__ Softmax softmaxes[WARPS][16], parts[16], running[16];
     __shared__ float kept[16], added[16];
     int kv_head = blockIdx.y / GROUPS, kv_heads = gridDim.y / GROUPS, warp = threadIdx.x / 32, lane = threadIdx.x % 32;
@@ -221,28 +230,27 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) attend_tile(
         for (int w = 0; w < WARPS; w++) {
             if (warp == w) {
 #pragma unroll
-                for (int i = 0; i < HEAD_DIM / 8; i++) {
-                    // Which elements the columns of a product's tile are: as they were loaded.
-                    int chunk = i * 8 < HEAD_DIM / 64 * 64 ? 64 : i * 8 < HEAD_DIM / 32 * 32 ? 32 : 16;
-                    int base = chunk == 64 ? i / 8 * 64 : chunk == 32 ? HEAD_DIM / 64 * 64 : HEAD_DIM / 32 * 32;
-                    for (int j = 0; j < 4; j++) {
-                        int d = base + (2 * quarter + j % 2) * (chunk / 8) + (i * 8 - base) / 8;
-                        float x = mix[i][j] * scales[j / 2];
-                        float &target = mixed[row_of_lane + 8 * (j / 2)][d];
-                        target = w == 0 ? x : target + x;
+                for (int i = 0; i < HEAD_DIM / 8; i++)
+                    for (int half = 0; half < 2; half++) {
+                        int row = row_of_lane + 8 * half;
+                        if (row >= rows) continue;
+                        float2 *target = (float2 *)&mixed[row][i * 8 + 2 * quarter];
+                        float2 x = {mix[i][2 * half] * scales[half], mix[i][2 * half + 1] * scales[half]};
+                        if (w > 0) x = {target->x + x.x, target->y + x.y};
+                        *target = x;
                     }
-                }
             }
             __syncthreads();
         }
         for (int i = threadIdx.x; i < rows * HEAD_DIM; i += blockDim.x) {
             int row = i / HEAD_DIM, d = i % HEAD_DIM;
+            float x = mixed[row][place_of(d)];
             if (is_whole) {
-                whole[row][d] = whole[row][d] * kept[row] + mixed[row][d] * added[row];
+                whole[row][d] = whole[row][d] * kept[row] + x * added[row];
             } else {
                 long long own_token = token + row / GROUP, head = blockIdx.y * GROUP + row % GROUP;
                 float *to = partial + ((own_token * gridDim.y * GROUP + head) * gridDim.x + span) * (HEAD_DIM + 2);
-                to[d + 2] = mixed[row][d];
+                to[d + 2] = x;
                 if (d == 0) to[0] = parts[row].top, to[1] = parts[row].sum;
             }
         }
@@ -251,7 +259,8 @@ extern "C" __global__ void __launch_bounds__(128, BLOCKS) attend_tile(
     if (!is_whole) return;
     for (int i = threadIdx.x; i < rows * HEAD_DIM; i += blockDim.x) {
         int row = i / HEAD_DIM, d = i % HEAD_DIM;
-        float x = running[row].sum > 0 ? whole[row][d] / running[row].sum : 0.0f;
+        // Nothing is seen by what is no token; a sum that is not a number stays one.
+        float x = running[row].sum == 0 ? 0.0f : whole[row][d] / running[row].sum;
         int head = blockIdx.y * GROUP + row % GROUP;
         long long at = (long long)(token + row / GROUP) * out_stride + head * HEAD_DIM + d;
         if (packed)
@@ -369,7 +378,7 @@ extern "C" __global__ void attend_merge(
         whole = merge(whole, {part[0], part[1]}, &kept, &added);
         mix = mix * kept + part[d + 2] * added;
     }
-    float x = whole.sum > 0 ? mix / whole.sum : 0.0f;
+    float x = whole.sum == 0 ? 0.0f : mix / whole.sum;
     long long at = token * out_stride + (int)blockIdx.x * HEAD_DIM + d;
     if (packed)
         put(packed + at, x);

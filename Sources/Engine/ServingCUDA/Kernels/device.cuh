@@ -80,6 +80,43 @@ __device__ __forceinline__ void multiply(float d[4], const unsigned a[4], const 
 
 #define MINUS_INFINITY __uint_as_float(0xff800000u)
 
+// 16 bytes that are read once: past the first cache, which holds what is read again.
+__device__ __forceinline__ uint4 stream_words(const void *from) {
+#if PBCTL_SIMULATED
+    return *(const uint4 *)from;
+#else
+    uint4 words;
+    asm volatile("ld.global.nc.L1::no_allocate.v4.u32 {%0, %1, %2, %3}, [%4];"
+                 : "=r"(words.x), "=r"(words.y), "=r"(words.z), "=r"(words.w)
+                 : "l"(from));
+    return words;
+#endif
+}
+
+// Eight elements as they lie in memory.
+template <class T> struct Eight {
+    uint4 words[sizeof(T) / 2];
+
+    // From an address of whole 16 bytes; zeros where that may not be read.
+    static __device__ __forceinline__ Eight stream(const T *from, bool is_there) {
+        Eight eight = {};
+        for (int i = 0; i < (int)sizeof(T) / 2; i++)
+            if (is_there) eight.words[i] = stream_words((const uint4 *)from + i);
+        return eight;
+    }
+};
+__device__ __forceinline__ void unpack_eight(const Eight<float> &eight, float *to) {
+    for (int i = 0; i < 2; i++) {
+        uint4 words = eight.words[i];
+        to[4 * i] = __uint_as_float(words.x), to[4 * i + 1] = __uint_as_float(words.y);
+        to[4 * i + 2] = __uint_as_float(words.z), to[4 * i + 3] = __uint_as_float(words.w);
+    }
+}
+template <class T> __device__ __forceinline__ void unpack_eight(const Eight<T> &eight, float *to) {
+    unsigned each[4] = {eight.words[0].x, eight.words[0].y, eight.words[0].z, eight.words[0].w};
+    for (int i = 0; i < 8; i++) to[i] = value(T{(unsigned short)(each[i / 2] >> (16 * (i % 2)))});
+}
+
 // Eight elements from an address of whole 16 bytes.
 __device__ __forceinline__ void load_eight(const float *from, float *to) {
     float4 low = ((const float4 *)from)[0], high = ((const float4 *)from)[1];

@@ -6,7 +6,7 @@
 // Rows of one adapter that are done together.
 #define GROUP_LIMIT 8
 // Elements of a row that a block of `shrink` takes.
-#define SLICE 2048
+#define SLICE 1024
 
 // What an adapter does to one linear layer: y = gain * (y + scaling * B (A x)) + offset, where a null gain is 1 and a
 // null offset 0. Nothing at all where rank is 0 and both are null. Rows of A and B begin at multiples of 8 elements,
@@ -33,36 +33,40 @@ extern "C" __global__ void __launch_bounds__(128) shrink(
     int slice = blockIdx.x, slices = gridDim.x, layer = blockIdx.y, layers = gridDim.y, count = groups[row];
     if (!updates[row] || count == 0) return;
     Update update = updates[row][slot + layer];
+    __shared__ __align__(16) ELEMENT x[GROUP_LIMIT][SLICE];
+    const ELEMENT *own = rows + row * stride + slice * SLICE;
+    int there = min(SLICE, width - slice * SLICE);
+    bool is_aligned = there % 8 == 0 && stride % 8 == 0 && (unsigned long long)own % 16 == 0;
+    for (int t = 0; t < count; t++, own += stride)
+        for (int i = threadIdx.x * 8; i < SLICE; i += blockDim.x * 8) {
+            auto *to = (uint4 *)&x[t][i];
+            for (int j = 0; j < (int)sizeof(ELEMENT) / 2; j++) to[j] = {0, 0, 0, 0};
+            if (is_aligned && i < there)
+                for (int j = 0; j < (int)sizeof(ELEMENT) / 2; j++) to[j] = ((const uint4 *)(own + i))[j];
+            else
+                for (int j = 0; j < 8 && i + j < there; j++) x[t][i + j] = own[i + j];
+        }
+    __syncthreads();
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, a_stride = round_up(width);
-    const ELEMENT *own = rows + row * stride;
-    bool is_aligned = width % 8 == 0 && stride % 8 == 0 && (unsigned long long)own % 16 == 0;
     long long next = (long long)layers * slices * RANK_LIMIT;
     float *to = shrunk + row * next + ((long long)layer * slices + slice) * RANK_LIMIT;
     for (int r = warp; r < update.rank; r += blockDim.x / 32) {
-        const ELEMENT *a = update.a + (long long)r * a_stride;
-        float sums[GROUP_LIMIT] = {};
-#pragma unroll 4
-        for (int i = 0; i < SLICE / 256; i++) {
-            int at = slice * SLICE + i * 256 + lane * 8;
-            if (at >= width) break;
-            float factors[8];
-            load_eight(a + at, factors);
+        const ELEMENT *a = update.a + (long long)r * a_stride + slice * SLICE + lane * 8;
+        // All loads under way before the first is used.
+        Eight<ELEMENT> factors[SLICE / 256];
 #pragma unroll
-            for (int t = 0; t < GROUP_LIMIT; t++) {
-                if (t >= count) break;
-                const ELEMENT *from = own + (long long)t * stride + at;
-                float x[8];
-                if (is_aligned)
-                    load_eight(from, x);
-                else
-                    for (int j = 0; j < 8; j++) x[j] = at + j < width ? value(from[j]) : 0.0f;
-                for (int j = 0; j < 8; j++) sums[t] = fmaf(factors[j], x[j], sums[t]);
+        for (int i = 0; i < SLICE / 256; i++)
+            factors[i] = Eight<ELEMENT>::stream(a + i * 256, i * 256 + lane * 8 < there);
+        for (int t = 0; t < count; t++) {
+            float sum = 0;
+#pragma unroll
+            for (int i = 0; i < SLICE / 256; i++) {
+                float w[8], values[8];
+                unpack_eight(factors[i], w);
+                load_eight(&x[t][i * 256 + lane * 8], values);
+                for (int j = 0; j < 8; j++) sum = fmaf(w[j], values[j], sum);
             }
-        }
-#pragma unroll
-        for (int t = 0; t < GROUP_LIMIT; t++) {
-            if (t >= count) break;
-            float sum = warp_sum(sums[t]);
+            sum = warp_sum(sum);
             if (lane == 0) to[t * next + r] = sum * update.scaling;
         }
     }
@@ -85,7 +89,14 @@ extern "C" __global__ void __launch_bounds__(128) expand(
     if (update.rank == 0 && !update.gain && !update.offset) return;
     long long next = (long long)layers * slices * RANK_LIMIT;
     const float *from = shrunk + row * next + (long long)layer * slices * RANK_LIMIT;
-    int b_stride = round_up(update.rank);
+    int b_stride = round_up(update.rank), o = blockIdx.x * blockDim.x + threadIdx.x;
+    bool is_there = o < width;
+    const ELEMENT *b = update.b + (long long)o * b_stride;
+    // Under way while the rows are added up.
+    Eight<ELEMENT> first = Eight<ELEMENT>::stream(b, is_there && b_stride > 0);
+    float old[GROUP_LIMIT], sums[GROUP_LIMIT] = {};
+#pragma unroll
+    for (int t = 0; t < GROUP_LIMIT; t++) old[t] = is_there && t < count ? out[(row + t) * stride + o] : 0.0f;
     for (int i = threadIdx.x; i < count * b_stride; i += blockDim.x) {
         int t = i / b_stride, r = i % b_stride;
         float sum = 0;
@@ -94,13 +105,10 @@ extern "C" __global__ void __launch_bounds__(128) expand(
         s[t][r] = sum;
     }
     __syncthreads();
-    int o = blockIdx.x * blockDim.x + threadIdx.x;
-    if (o >= width) return;
-    const ELEMENT *b = update.b + (long long)o * b_stride;
-    float sums[GROUP_LIMIT] = {};
+    if (!is_there) return;
     for (int r = 0; r < b_stride; r += 8) {
         float factors[8];
-        load_eight(b + r, factors);
+        unpack_eight(r == 0 ? first : Eight<ELEMENT>::stream(b + r, true), factors);
 #pragma unroll
         for (int t = 0; t < GROUP_LIMIT; t++) {
             if (t >= count) break;
@@ -111,8 +119,7 @@ extern "C" __global__ void __launch_bounds__(128) expand(
 #pragma unroll
     for (int t = 0; t < GROUP_LIMIT; t++) {
         if (t >= count) break;
-        float *to = out + (row + t) * stride + o;
-        *to = (*to + sums[t]) * gain + offset;
+        out[(row + t) * stride + o] = (old[t] + sums[t]) * gain + offset;
     }
 }
 PBCTL_EXPORT(expand)

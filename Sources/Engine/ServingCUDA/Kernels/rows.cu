@@ -16,25 +16,51 @@ PBCTL_EXPORT(embed)
 // in += scale * term where there is a term, then out = in / rms(in) * weight over runs of `width` elements, `heads` of
 // them a row; a block of up to 1024 threads a run. weights[t], where there is one, stands in for the weight. `packed` may be null, and `out`
 // may be `in`.
-extern "C" __global__ void rms_norm(
-    float *in, int in_stride, const float *term, int term_stride, float scale, const float *weight,
-    const float *const *weights, float epsilon, int width, int heads, float *out, ELEMENT *packed, int out_stride) {
-    long long row = blockIdx.x / heads, head = blockIdx.x % heads;
+extern "C" __global__ void __launch_bounds__(1024) rms_norm(
+    float *in, int in_stride, const float *__restrict__ term, int term_stride, float scale,
+    const float *__restrict__ weight, const float *const *weights, float epsilon, int width, int heads, float *out,
+    ELEMENT *packed, int out_stride) {
+    long long row = blockIdx.x / heads, head = blockIdx.x % heads, to = row * out_stride + head * width;
     if (weights && weights[row]) weight = weights[row];
     float *from = in + row * in_stride + head * width;
     const float *added = term ? term + row * term_stride + head * width : nullptr;
-    float squares = 0;
-    for (int i = threadIdx.x; i < width; i += blockDim.x) {
-        float x = from[i];
-        if (added) from[i] = x = fmaf(scale, added[i], x);
-        squares = fmaf(x, x, squares);
+    // What a thread has of a row of up to 8 elements a thread, all loads under way at once.
+    float x[8], factors[8], squares = 0;
+    bool is_held = width <= 8 * (int)blockDim.x;
+    if (is_held) {
+#pragma unroll
+        for (int k = 0; k < 8; k++) {
+            int i = k * blockDim.x + threadIdx.x;
+            x[k] = i < width ? from[i] : 0.0f;
+            factors[k] = i < width ? weight[i] : 0.0f;
+            if (added && i < width) x[k] = fmaf(scale, added[i], x[k]);
+        }
+#pragma unroll
+        for (int k = 0; k < 8; k++) squares = fmaf(x[k], x[k], squares);
+    } else {
+        for (int i = threadIdx.x; i < width; i += blockDim.x) {
+            float y = from[i];
+            if (added) from[i] = y = fmaf(scale, added[i], y);
+            squares = fmaf(y, y, squares);
+        }
     }
     float factor = 1.0f / sqrtf(block_sum(squares) / (float)width + epsilon);
-    long long to = row * out_stride + head * width;
-    for (int i = threadIdx.x; i < width; i += blockDim.x) {
-        float x = from[i] * factor * weight[i];
-        out[to + i] = x;
-        if (packed) put(packed + to + i, x);
+    if (is_held) {
+#pragma unroll
+        for (int k = 0; k < 8; k++) {
+            int i = k * blockDim.x + threadIdx.x;
+            if (i >= width) break;
+            float y = x[k] * factor * factors[k];
+            if (added) from[i] = x[k];
+            out[to + i] = y;
+            if (packed) put(packed + to + i, y);
+        }
+    } else {
+        for (int i = threadIdx.x; i < width; i += blockDim.x) {
+            float y = from[i] * factor * weight[i];
+            out[to + i] = y;
+            if (packed) put(packed + to + i, y);
+        }
     }
 }
 PBCTL_EXPORT(rms_norm)

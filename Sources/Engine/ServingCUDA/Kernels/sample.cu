@@ -35,7 +35,9 @@ struct Cut {
 };
 
 struct Shared {
-    Sum bins[BINS];
+    // Sums in three digits: 14 bits, 14 bits and the rest. Up to 2^18 tokens leave no digit's bin too full, and atomic
+    // additions of 32 bits are the fast ones.
+    unsigned bins[3][BINS];
     Sum parts[WARPS + 1];
     float scores[WARPS];
     int indices[WARPS];
@@ -161,13 +163,22 @@ template <class Order> __device__ int locate(const Row &row, bool any, unsigned 
     return index;
 }
 
+__device__ __forceinline__ void add(Shared *shared, unsigned bin, Sum units) {
+    unsigned digits[3] = {(unsigned)units & 16383u, (unsigned)(units >> 14) & 16383u, (unsigned)(units >> 28)};
+    for (int i = 0; i < 3; i++)
+        if (digits[i]) atomicAdd(&shared->bins[i][bin], digits[i]);
+}
+__device__ __forceinline__ Sum bin(const Shared *shared, int bin) {
+    return shared->bins[0][bin] + ((Sum)shared->bins[1][bin] << 14) + ((Sum)shared->bins[2][bin] << 28);
+}
+
 // The last token of the shortest beginning, in the order of (rank, index), whose units reach the target.
 template <class Order> __device__ Cut cut(const Row &row, Sum target, Shared *shared) {
     unsigned prefix = 0;
     Sum passed = 0;
     for (int level = 0; level < 3; level++) {
         int shift = level == 0 ? 21 : level == 1 ? 10 : 0, bits = level == 2 ? 10 : 11;
-        for (int i = threadIdx.x; i < BINS; i += THREADS) shared->bins[i] = 0;
+        for (int i = threadIdx.x; i < 3 * BINS; i += THREADS) (&shared->bins[0][0])[i] = 0;
         if (threadIdx.x == 0) shared->digit = 0xffffffffu;
         __syncthreads();
         // Neighbours often fall into the same bin.
@@ -181,15 +192,15 @@ template <class Order> __device__ Cut cut(const Row &row, Sum target, Shared *sh
             Sum units = Order::units(row, score);
             unsigned digit = rank >> shift & ((1u << bits) - 1);
             if (digit != open && held) {
-                atomicAdd(&shared->bins[open], held);
+                add(shared, open, held);
                 held = 0;
             }
             open = digit;
             held += units;
         }
-        if (held) atomicAdd(&shared->bins[open], held);
+        if (held) add(shared, open, held);
         __syncthreads();
-        Sum first = shared->bins[2 * threadIdx.x], second = shared->bins[2 * threadIdx.x + 1], total;
+        Sum first = bin(shared, 2 * threadIdx.x), second = bin(shared, 2 * threadIdx.x + 1), total;
         Sum before = passed + sum_before(first + second, shared, &total);
         if (before < target && before + first + second >= target) {
             bool is_second = before + first < target;
