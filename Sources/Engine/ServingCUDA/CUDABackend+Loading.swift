@@ -1,5 +1,6 @@
 import CCUDAHeaders
 import CServingKernels
+import Dispatch
 public import ServingTensors
 
 /// Weights, tables and caches.
@@ -85,28 +86,45 @@ extension DeviceMemory {
     /// Copies a tensor to an offset, decoded to an element.
     func fill(from tensor: StoredTensor, as element: WeightElement, at offset: Int) throws(CUDAError) {
         if tensor.type.isSame(as: element) { return try fill(from: tensor.bytes, at: offset) }
-        // Some megabytes at a time: decoded weights need not fit the host's memory.
+        // Some megabytes at a time, on all cores: decoded weights need not fit the host's memory.
         let rowBytes = tensor.columnCount * element.byteCount
-        let rowsAtOnce = max(1, (4 << 20) / max(1, tensor.columnCount * 4))
-        var floats = [Float](repeating: 0, count: min(rowsAtOnce, tensor.rowCount) * tensor.columnCount)
-        var encoded = [UInt8](repeating: 0, count: floats.count * element.byteCount)
+        let rowsEach = max(1, (1 << 20) / max(1, tensor.columnCount * 4))
+        let rowsAtOnce = min(rowsEach * 32, max(1, tensor.rowCount))
+        let encoded = UnsafeMutableRawBufferPointer.allocate(byteCount: rowsAtOnce * rowBytes, alignment: 64)
+        defer { encoded.deallocate() }
+        guard let start = encoded.baseAddress else { return }
         for first in stride(from: 0, to: tensor.rowCount, by: rowsAtOnce) {
             let count = min(rowsAtOnce, tensor.rowCount - first)
-            let source = tensor.bytes.baseAddress.map { $0 + first * tensor.bytesPerRow }
-            _ = sk_dequantize(
-                tensor.type.rawValue, source?.assumingMemoryBound(to: UInt8.self), &floats,
-                count * tensor.columnCount)
-            floats.withUnsafeBufferPointer { values in
-                encoded.withUnsafeMutableBytes { bytes in
-                    guard let target = bytes.baseAddress else { return }
-                    element.encode(UnsafeBufferPointer(rebasing: values[..<(count * tensor.columnCount)]), to: target)
-                }
+            let target = EncodingTarget(start: start)
+            DispatchQueue.concurrentPerform(iterations: (count + rowsEach - 1) / rowsEach) { part in
+                let rows = part * rowsEach..<min(count, (part + 1) * rowsEach)
+                tensor.encode(
+                    first + rows.lowerBound..<first + rows.upperBound, as: element,
+                    to: target.start + rows.lowerBound * rowBytes)
             }
-            try withBytes(of: encoded) { bytes throws(CUDAError) in
-                try fill(
-                    from: UnsafeRawBufferPointer(rebasing: bytes[..<(count * rowBytes)]),
-                    at: offset + first * rowBytes)
-            }
+            try fill(
+                from: UnsafeRawBufferPointer(rebasing: encoded[..<(count * rowBytes)]), at: offset + first * rowBytes)
+        }
+    }
+}
+
+/// Where several threads write, each its own part.
+///
+/// `@unchecked Sendable`: the parts do not overlap, and nobody reads before all are done.
+private struct EncodingTarget: @unchecked Sendable {
+    let start: UnsafeMutableRawPointer
+}
+
+extension StoredTensor {
+    /// Writes some rows in an element's form.
+    fileprivate func encode(_ rows: Range<Int>, as element: WeightElement, to target: UnsafeMutableRawPointer) {
+        let count = rows.count * columnCount
+        withUnsafeTemporaryAllocation(of: Float.self, capacity: max(1, count)) { floats in
+            let source = bytes.baseAddress.map { $0 + rows.lowerBound * bytesPerRow }
+            let known = sk_dequantize(
+                type.rawValue, source?.assumingMemoryBound(to: UInt8.self), floats.baseAddress, count)
+            precondition(known, "every TensorType can be decoded")
+            element.encode(UnsafeBufferPointer(rebasing: floats[..<count]), to: target)
         }
     }
 }

@@ -91,14 +91,17 @@ extension CUDABackend: Backend {
         output.isGathered = input.isGathered
         if term != nil { input.form = .float32 }
         let weights = try normWeights(slot, of: input)
+        // What is normed into another place is read by products alone.
+        let keepsRows = element == .f32 || input === output
         // A few elements a thread: in decoding nothing else runs.
         let threads = min(1024, max(64, (weight.count / 4 + 31) / 32 * 32))
         try kernels.rmsNorm.launch(
             .init(x: input.rowCount * headCount), threads: threads, .address(input.rows),
             .int(input.stride), .address(term?.rows), .int(term?.stride ?? 0), .float(scale),
             .address(weight.memory.address), .address(weights), .float(epsilon), .int(weight.count), .int(headCount),
-            .address(output.rows), .address(element == .f32 ? nil : output.packed), .int(output.stride))
-        output.form = .both
+            .address(keepsRows ? output.rows : nil), .address(element == .f32 ? nil : output.packed),
+            .int(output.stride))
+        output.form = keepsRows ? .both : .packed
     }
 
     /// Each row's own weights of a norm; nil where no adapter has any.

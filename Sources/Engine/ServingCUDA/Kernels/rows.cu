@@ -14,8 +14,8 @@ extern "C" __global__ void embed(
 PBCTL_EXPORT(embed)
 
 // in += scale * term where there is a term, then out = in / rms(in) * weight over runs of `width` elements, `heads` of
-// them a row; a block of up to 1024 threads a run. weights[t], where there is one, stands in for the weight. `packed` may be null, and `out`
-// may be `in`.
+// them a row; a block of up to 1024 threads a run. weights[t], where there is one, stands in for the weight. `out` or
+// `packed` may be null, and `out` may be `in`.
 extern "C" __global__ void __launch_bounds__(1024) rms_norm(
     float *in, int in_stride, const float *__restrict__ term, int term_stride, float scale,
     const float *__restrict__ weight, const float *const *weights, float epsilon, int width, int heads, float *out,
@@ -52,13 +52,13 @@ extern "C" __global__ void __launch_bounds__(1024) rms_norm(
             if (i >= width) break;
             float y = x[k] * factor * factors[k];
             if (added) from[i] = x[k];
-            out[to + i] = y;
+            if (out) out[to + i] = y;
             if (packed) put(packed + to + i, y);
         }
     } else {
         for (int i = threadIdx.x; i < width; i += blockDim.x) {
             float y = from[i] * factor * weight[i];
-            out[to + i] = y;
+            if (out) out[to + i] = y;
             if (packed) put(packed + to + i, y);
         }
     }
