@@ -73,8 +73,8 @@ extern "C" __global__ void __launch_bounds__(128) shrink(
 }
 PBCTL_EXPORT(shrink)
 
-// The second half, into the outputs of up to three layers, (T, stride_i) of width_i; a thread an output of all rows of a
-// group, blocks in the directions (outputs, layer, row).
+// The second half, into the outputs of up to three layers, (T, stride_i) of width_i; a thread an output of all rows of
+// a group, blocks in the directions (outputs, layer, row).
 extern "C" __global__ void __launch_bounds__(128) expand(
     const float *shrunk, int slices, const Update *const *updates, const int *groups, int slot, float *out0,
     float *out1, float *out2, int width0, int width1, int width2, int stride0, int stride1, int stride2) {
