@@ -27,6 +27,8 @@ public final class CUDADevice: @unchecked Sendable {
     /// For work beside that of `stream`, forked from it and joined to it by marks.
     let sideStream: cuda_stream_ref
     let cublas: cublas_handle_ref
+    /// What weights and adapters come by.
+    let uploads: UploadLane
     private let device: Int32
     private let context: cuda_context_ref
     private let workspace: cuda_address
@@ -77,12 +79,14 @@ public final class CUDADevice: @unchecked Sendable {
                 .noDevice,
                 "\(name) has compute capability \(capability / 10).\(capability % 10); 8.0 (Ampere) or later is needed")
         }
-        (context, stream, sideStream, cublas, workspace) = try Self.open(libraries, device)
+        (context, stream, sideStream, cublas, workspace, uploads) = try Self.open(libraries, device)
     }
 
     private static func open(
         _ libraries: CUDALibraries, _ device: Int32
-    ) throws(CUDAError) -> (cuda_context_ref, cuda_stream_ref, cuda_stream_ref, cublas_handle_ref, cuda_address) {
+    ) throws(CUDAError) -> (
+        cuda_context_ref, cuda_stream_ref, cuda_stream_ref, cublas_handle_ref, cuda_address, UploadLane
+    ) {
         let driver = libraries.driver
         var context: cuda_context_ref?
         try driver.check(driver.primary_context_retain(&context, device), "opening the device")
@@ -100,7 +104,7 @@ public final class CUDADevice: @unchecked Sendable {
                 cublas.set_workspace(
                     handle, UnsafeMutableRawPointer(bitPattern: UInt(workspace)), workspaceBytes) == 0
             else { throw CUDAError(.libraryUnusable, "cuBLAS can't be started on this device") }
-            return (context, stream, side, handle, workspace)
+            return (context, stream, side, handle, workspace, try UploadLane(driver))
         } catch {
             // Nothing may be held of a device that is not used: something else may run on it.
             if let handle { _ = libraries.cublas.destroy(handle) }
@@ -113,6 +117,7 @@ public final class CUDADevice: @unchecked Sendable {
 
     deinit {
         try? activate()
+        uploads.close()
         _ = libraries.cublas.destroy(cublas)
         _ = libraries.driver.memory_free(workspace)
         _ = libraries.driver.stream_destroy(sideStream)

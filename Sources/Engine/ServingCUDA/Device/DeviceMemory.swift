@@ -35,11 +35,9 @@ final class DeviceMemory: Sendable {
         precondition(offset >= 0 && offset + source.count <= byteCount, "a copy beyond its region")
         guard let start = source.baseAddress, !source.isEmpty else { return }
         try device.activate()
-        let driver = device.libraries.driver
         // Not on the stream of the steps: that one may be waiting, or be recorded.
-        try driver.check(
-            driver.copy_to_device(address + cuda_address(offset), start, source.count, nil), "copying to the device")
-        try driver.check(driver.stream_synchronize(nil), "copying to the device")
+        try device.uploads.copy(
+            UnsafeRawBufferPointer(start: start, count: source.count), to: address + cuda_address(offset))
     }
 }
 
