@@ -60,6 +60,23 @@ import Testing
         await world.end()
     }
 
+    @Test func aReplicaThatHangsAcrossARestartIsReplaced() async throws {
+        let world = try await TestWorld()
+        try await world.ready("chat", Self.steady)
+        let before = try await world.service.view("chat").replicas.map(\.id)
+        for replica in world.launcher.list() {
+            if let endpoint = replica.endpoint { world.probe.silence(endpoint) }
+        }
+        try await world.restart()
+        try await world.eventually("another replica answers") {
+            world.clock.advance(.seconds(16))
+            await world.reconciler.wake(try world.name("chat"))
+            let view = try await world.service.view("chat")
+            return view.status == .ready && !view.replicas.contains { before.contains($0.id) }
+        }
+        await world.end()
+    }
+
     @Test func replicasOfDeploymentsThatAreNoMoreAreEnded() async throws {
         let world = try await TestWorld()
         let stray = ReplicaLaunchRequest(

@@ -51,6 +51,8 @@ import Testing
             let ours = [
                 "PATH": "/usr/bin:/bin", "HF_TOKEN": "hf_x", "PBCTL_HOME": "/h", "HTTPS_PROXY": "http://p:1",
                 "AWS_SECRET_ACCESS_KEY": "s3cret", "LD_PRELOAD": "", "PBCTL_REPLICA_ID": "other",
+                // A replica with the server's key would ask its server for it.
+                "PBCTL_API_KEY": "s3cret",
             ]
             let launcher = try world.makeLauncher(environment: ours)
             var request = try world.request("chat-a1", StandIn(exitCode: 0, printsEnvironment: true))

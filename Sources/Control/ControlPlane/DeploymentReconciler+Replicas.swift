@@ -35,6 +35,7 @@ extension DeploymentReconciler {
             return healthy
         }
         let now = clock.now()
+        for (replica, id, _) in answering { entries[id]?.replicas[replica]?.adoptedAt = now }
         for (replica, id) in healthy {
             entries[id]?.replicas[replica]?.phase = .ready
             entries[id]?.replicas[replica]?.readyAt = now
@@ -259,6 +260,8 @@ extension DeploymentReconciler {
         case (.loading(let percent), .starting), (.loading(let percent), .loading), (.loading(let percent), .queued):
             tracked.phase = .loading(percent: percent)
         case (.unreachable, .ready) where unansweredCount >= options.unansweredProbeLimit:
+            tracked.phase = .unresponsive(since: now)
+        case (.unreachable, .starting) where tracked.adoptedAt.map { now.since($0) >= options.adoptedSilence } ?? false:
             tracked.phase = .unresponsive(since: now)
         case (.draining, .ready): tracked.phase = .unresponsive(since: now)
         default: break

@@ -10,6 +10,8 @@ package struct ReconcilerOptions: Sendable {
     package var readyProbeInterval: Duration
     /// Health checks in a row without an answer before a replica counts as unresponsive.
     package var unansweredProbeLimit: Int
+    /// How long a replica that an earlier control plane started may give no answer before it counts as unresponsive.
+    package var adoptedSilence: Duration
     /// Between readings of what replicas use.
     package var usageInterval: Duration
 
@@ -19,6 +21,7 @@ package struct ReconcilerOptions: Sendable {
         startingProbeInterval = .milliseconds(25)
         readyProbeInterval = .seconds(2)
         unansweredProbeLimit = 3
+        adoptedSilence = .seconds(12)
         usageInterval = .seconds(5)
     }
 }

@@ -9,6 +9,8 @@ struct TrackedReplica: Sendable {
     let launchedAt: Timestamp
     var phase: ReplicaPhase
     var readyAt: Timestamp?
+    /// When it was taken over from an earlier control plane, with an address at which it then should answer.
+    var adoptedAt: Timestamp?
     var endpoint: ReplicaEndpoint?
     var processID: Int32?
     /// What it computes on; nil where that was left to it.

@@ -14,6 +14,9 @@ package final class EventLoopExecutor: TaskExecutor {
     /// An executor on a loop.
     package init(_ loop: any EventLoop) { self.loop = loop }
 
+    /// Whether the caller runs on the loop.
+    package var isHere: Bool { loop.inEventLoop }
+
     package func enqueue(_ job: consuming ExecutorJob) {
         let job = UnownedJob(job)
         let executor = asUnownedTaskExecutor()

@@ -133,6 +133,12 @@ private struct KeyValueBudget {
         let all = oneContext.multipliedReportingOverflow(by: sequenceCount)
         let limit = max(oneContext, Int(Double(memoryBytes) / share))
         let bytes = wanted ?? min(all.overflow ? limit : all.partialValue, limit)
+        if let wanted, wanted > memoryBytes {
+            throw RuntimeError(
+                .outOfMemory,
+                "\(wanted >> 20) MiB are asked for keys and values and there are \(memoryBytes >> 20) MiB of memory "
+                    + "(lower --kv-memory)")
+        }
         guard bytes <= memoryBytes else {
             throw RuntimeError(
                 .outOfMemory,

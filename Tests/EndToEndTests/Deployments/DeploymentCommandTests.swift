@@ -71,6 +71,34 @@ extension DeploymentTests {
             }
         }
 
+        @Test func logsAreWholeEachTimeTheyAreAskedFor() throws {
+            try DeploymentFixture.run { fixture in
+                try fixture.deploy("d")
+                try fixture.until("the log says it") { try fixture.pbctl("logs", "d").output.contains("serving") }
+                let first = try fixture.pbctl("logs", "d").output
+                for _ in 0..<40 {
+                    let logs = try fixture.pbctl("logs", "d")
+                    #expect(logs.status == 0 && logs.output == first)
+                }
+            }
+        }
+
+        @Test func aServerWithAKeyDeploysAndAnswersThoseWhoHaveIt() throws {
+            try DeploymentFixture.run(startsServer: false) { fixture in
+                let key = ["PBCTL_API_KEY": "open-sesame"]
+                try fixture.startServer(environment: key)
+                let deploy = try fixture.start(
+                    ["deploy", "d", "--model", fixture.tinyModel, "--wait"], environment: key
+                ).end(within: .seconds(120))
+                #expect(deploy.status == 0, "\(deploy.error)")
+                let arguments = ["prompt", "d", "hello", "--max-tokens", "3"]
+                let answer = try fixture.start(arguments, environment: key).end(within: .seconds(60))
+                #expect(answer.status == 0, "\(answer.error)")
+                let stranger = try fixture.start(arguments).end(within: .seconds(60))
+                #expect(stranger.status != 0 && stranger.error.contains("PBCTL_API_KEY"))
+            }
+        }
+
         @Test func aCommandStartsTheServerItNeeds() throws {
             try DeploymentFixture.run(startsServer: false) { fixture in
                 fixture.beforeEnd { try fixture.pbctl("server", "stop", "--replicas") }

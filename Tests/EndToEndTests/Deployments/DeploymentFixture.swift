@@ -134,8 +134,11 @@ final class DeploymentFixture {
     func pbctl(_ arguments: String...) throws -> BackgroundProcess.End { try start(arguments).end() }
 
     /// Runs a command beside the test.
-    func start(_ arguments: [String], startsServer: Bool = false) throws -> BackgroundProcess {
+    func start(
+        _ arguments: [String], startsServer: Bool = false, environment: [String: String] = [:]
+    ) throws -> BackgroundProcess {
         let variables = ["PBCTL_HOME": home, "PBCTL_NO_AUTOSTART": startsServer ? "0" : "1"]
+            .merging(environment) { $1 }
         return try BackgroundProcess(program, arguments, environment: variables, folder: scratch)
     }
 

@@ -69,6 +69,9 @@ struct GPUBenchCommand: AsyncParsableCommand {
         ] where !list.values.allSatisfy(range.contains) || list.values.isEmpty {
             throw ValidationError("--\(name): expected numbers from \(range.lowerBound) to \(range.upperBound)")
         }
+        if prefill == 0, (adapters.values.min() ?? 0) > (batches.values.max() ?? 0) {
+            throw ValidationError("--adapters: no batch has as many sequences; a sequence has one adapter")
+        }
         for (name, value, range) in [
             ("rank", rank, 1...256), ("prefill", prefill, 0...65535), ("steps", steps, 1...100_000),
             ("repeats", repeats, 1...1000),

@@ -76,18 +76,24 @@ struct DoctorCommand: AsyncParsableCommand {
             }
             let devices = try CUDADriver().devices()
             findings += devices.first.map { [nvml($0)] } ?? []
-            for known in devices {
-                let device = try CUDADevice(libraries, ordinal: known.ordinal)
-                let (major, minor) = (device.capability / 10, device.capability % 10)
-                findings.append(
-                    Finding(
-                        .ok, "cuda:\(known.ordinal)",
-                        "\(device.name), \(ByteCount.text(Int64(device.memoryBytes))), compute capability "
-                            + "\(major).\(minor), \(device.multiprocessorCount) multiprocessors" + use(of: known)))
-            }
+            findings += devices.map { device($0, libraries) }
             return findings
         } catch {
             return [Finding(.optional, "cuda", error.description, "models run on the cpu; docs/cuda.md tells more")]
+        }
+    }
+
+    /// A device; one that can't be used, too.
+    private static func device(_ known: CUDADriver.Device, _ libraries: CUDALibraries) -> Finding {
+        do throws(CUDAError) {
+            let device = try CUDADevice(libraries, ordinal: known.ordinal)
+            let (major, minor) = (device.capability / 10, device.capability % 10)
+            return Finding(
+                .ok, "cuda:\(known.ordinal)",
+                "\(device.name), \(ByteCount.text(Int64(device.memoryBytes))), compute capability "
+                    + "\(major).\(minor), \(device.multiprocessorCount) multiprocessors" + use(of: known))
+        } catch {
+            return Finding(.optional, "cuda:\(known.ordinal)", error.description, "models run on another device")
         }
     }
 

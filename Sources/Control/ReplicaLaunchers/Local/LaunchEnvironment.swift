@@ -11,7 +11,12 @@ enum LaunchEnvironment {
     ]
     private static let prefixes = ["PBCTL_", "HF_", "XDG_", "CUDA_", "NVIDIA_", "LC_"]
 
-    static func isPassedOn(_ name: String) -> Bool { names.contains(name) || prefixes.contains { name.hasPrefix($0) } }
+    /// The server's own: a replica, which its server alone talks to, would ask it for the key.
+    private static let withheld: Set<String> = ["PBCTL_API_KEY"]
+
+    static func isPassedOn(_ name: String) -> Bool {
+        !withheld.contains(name) && (names.contains(name) || prefixes.contains { name.hasPrefix($0) })
+    }
 
     /// Variables of this process by name.
     static func ofThisProcess() -> [String: String] {

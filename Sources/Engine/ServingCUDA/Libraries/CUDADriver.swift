@@ -136,9 +136,12 @@ public struct CUDADriver: Sendable {
         let status = table.`init`(0)
         guard status == CUDA_OK else {
             let reason = table.message(status)
+            guard status != CUDA_NO_DEVICE else {
+                throw CUDAError(
+                    .noDevice, "the driver finds no GPU (does nvidia-smi list one? is CUDA_VISIBLE_DEVICES empty?)")
+            }
             throw CUDAError(
-                status == CUDA_NO_DEVICE ? .noDevice : .libraryUnusable,
-                "NVIDIA's driver can't be started: \(reason) (does nvidia-smi work?)")
+                .libraryUnusable, "NVIDIA's driver can't be started: \(reason) (does nvidia-smi work?)")
         }
         var version = Int32(0)
         guard table.driver_get_version(&version) == CUDA_OK, version >= 12000 else {
