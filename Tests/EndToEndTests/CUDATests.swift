@@ -50,7 +50,7 @@ import Testing
 
     /// What stands in the way of a GPU, and words that tell it.
     private static let obstacles: [([String: String], String)] = [
-        (["PBCTL_SIMULATOR_DEVICES": "0"], "detected"),
+        (["PBCTL_SIMULATOR_DEVICES": "0"], "finds no GPU"),
         (["PBCTL_SIMULATOR_MEMORY": "33600000"], "MiB are free"),
         (["PBCTL_SIMULATOR_DRIVER": "12000"], "install a newer driver"),
         (["PBCTL_SIMULATOR_DRIVER": "11080"], "install driver 525 or later"),

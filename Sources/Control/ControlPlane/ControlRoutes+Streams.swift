@@ -64,8 +64,14 @@ extension ControlRoutes {
                     try await writer.write(EventStream.frame(.object(routes.complete(view).json)))
                     try await Task.sleep(for: .milliseconds(200))
                 }
-                if let stored = try? await routes.store.deployment(id: id), stored.deletedAt != nil {
-                    try await writer.write(EventStream.frame(.object(routes.complete(DeploymentView(stored)).json)))
+                // What the reconciler has let go is written down as deleted in the next instant.
+                for _ in 0..<50 {
+                    if let stored = try? await routes.store.deployment(id: id), stored.deletedAt != nil {
+                        let view = routes.complete(DeploymentView(stored))
+                        try await writer.write(EventStream.frame(.object(view.json)))
+                        break
+                    }
+                    try await Task.sleep(for: .milliseconds(100))
                 }
             } catch {
                 await reconciler.endWatch(id, number)

@@ -40,11 +40,21 @@ struct DeleteCommand: AsyncParsableCommand {
         // A name that is not there is told before anything is asked or deleted.
         for name in names { _ = try await client.deployment(name) }
         try Confirmation.ask("Delete \(names.list)?", isGiven: yes)
+        var views: [DeploymentView] = []
         for name in names {
             let view = try await client.delete(name)
+            views.append(view)
             DeploymentNames.keep(DeploymentNames.known().filter { $0 != name.text })
             try DeploymentOutput.write(view, as: output, verb: view.status == .deleted ? "deleted" : "is being deleted")
         }
-        for name in names { try await waiting.finish(client, name, until: .deleted) }
+        for (name, view) in zip(names, views) {
+            try await waiting.finish(client, name, until: .deleted)
+            guard waiting.waits, view.status != .deleted else { continue }
+            // Other formats hold what the deletion was answered with.
+            switch output {
+            case .table, .wide: try DeploymentOutput.write(view, as: output, verb: "deleted")
+            default: break
+            }
+        }
     }
 }
