@@ -63,8 +63,8 @@ extension CUDABackend {
         let blockCount = tileCount * call.parameters.headCount / group
         // Single tokens' spans make even waves of blocks; prompts have rows enough, and would leave many parts to merge.
         let fillsDevice = blockCount >= 2 * device.multiprocessorCount
-        let isWhole =
-            attentionSpanCount == 1 || tiles != nil && (fillsDevice || attentionSpanCount <= 8)
+        let hasPrompts = step.runs.contains { $0.count > 1 }
+        let isWhole = attentionSpanCount == 1 || hasPrompts && (fillsDevice || attentionSpanCount <= 8)
         guard isWhole else { return try attendBySpans(call, attention, tile: tile) }
         try launch(
             call, tile, tiles: tiles, .init(x: 1, y: call.parameters.headCount / group, z: tileCount), firstRow: 0,

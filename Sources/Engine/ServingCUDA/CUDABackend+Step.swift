@@ -114,7 +114,7 @@ extension CUDABackend: Backend {
     public func linear(
         _ input: CUDAActivation, _ layers: [LinearLayer<CUDABackend>], slot: Int?, into outputs: [CUDAActivation]
     ) throws {
-        guard layers.count == outputs.count, let first = layers.first, let firstOutput = outputs.first else {
+        guard layers.count == outputs.count, !layers.isEmpty else {
             throw CUDAError(.invalid, "\(layers.count) layers, \(outputs.count) outputs")
         }
         try pack(input)
@@ -133,6 +133,21 @@ extension CUDABackend: Backend {
             output.form = .float32
         }
         let shrunk = try slot.flatMap { slot throws(CUDAError) in try shrink(input, layers, slot: slot) }
+        do {
+            try multiply(input, layers, into: outputs)
+        } catch {
+            // What runs beside must not outlast what it reads.
+            if shrunk != nil, !recordings.isRecording { try? joinMark.hold(device.stream) }
+            throw error
+        }
+        if let slot { try adapt(input, layers, slot: slot, outputs, shrunk: shrunk) }
+    }
+
+    /// The layers' own products and biases.
+    private func multiply(
+        _ input: CUDAActivation, _ layers: [LinearLayer<CUDABackend>], into outputs: [CUDAActivation]
+    ) throws {
+        guard let first = layers.first, let firstOutput = outputs.first else { return }
         if isSideBySide(layers, outputs) {
             try product(
                 input, first.weight, outputCount: outputs.reduce(0) { $0 + $1.width }, rows: 0..<input.rowCount,
@@ -146,7 +161,6 @@ extension CUDABackend: Backend {
         for (layer, output) in zip(layers, outputs) {
             if let bias = layer.bias { try adjust(output, rows: 0..<output.rowCount, offset: bias.memory.address) }
         }
-        if let slot { try adapt(input, layers, slot: slot, outputs, shrunk: shrunk) }
     }
 
     private func isSideBySide(_ layers: [LinearLayer<CUDABackend>], _ outputs: [CUDAActivation]) -> Bool {

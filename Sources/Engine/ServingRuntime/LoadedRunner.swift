@@ -102,7 +102,9 @@ extension CUDABackend {
     fileprivate func workingBytes(_ config: DecoderConfig, tokenCount: Int) -> Int {
         let heads = config.headCount * 2 + config.keyValueHeadCount * 2
         let widths = 2 * config.hiddenSize + heads * config.headDimension + 2 * config.feedForwardSize
-        return tokenCount * widths * 8 + min(tokenCount, 256) * config.vocabularyCount * 6 + (256 << 20)
+        // Rows shrunk by adapters: 256 floats for each 1024 elements of up to three layers.
+        let shrunk = tokenCount * 3 * ((max(config.feedForwardSize, config.hiddenSize) + 1023) / 1024) * 1024
+        return tokenCount * widths * 8 + shrunk + min(tokenCount, 256) * config.vocabularyCount * 6 + (256 << 20)
     }
 }
 

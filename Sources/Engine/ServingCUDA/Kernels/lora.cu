@@ -39,12 +39,13 @@ extern "C" __global__ void __launch_bounds__(128) shrink(
     bool is_aligned = there % 8 == 0 && stride % 8 == 0 && (unsigned long long)own % 16 == 0;
     for (int t = 0; t < count; t++, own += stride)
         for (int i = threadIdx.x * 8; i < SLICE; i += blockDim.x * 8) {
-            auto *to = (uint4 *)&x[t][i];
-            for (int j = 0; j < (int)sizeof(ELEMENT) / 2; j++) to[j] = {0, 0, 0, 0};
-            if (is_aligned && i < there)
-                for (int j = 0; j < (int)sizeof(ELEMENT) / 2; j++) to[j] = ((const uint4 *)(own + i))[j];
-            else
-                for (int j = 0; j < 8 && i + j < there; j++) x[t][i + j] = own[i + j];
+            if (is_aligned) {
+                for (int j = 0; j < (int)sizeof(ELEMENT) / 2; j++)
+                    ((uint4 *)&x[t][i])[j] = i < there ? ((const uint4 *)(own + i))[j] : uint4{0, 0, 0, 0};
+            } else {
+#pragma unroll 1
+                for (int j = 0; j < 8; j++) x[t][i + j] = i + j < there ? own[i + j] : ELEMENT{};
+            }
         }
     __syncthreads();
     int warp = threadIdx.x / 32, lane = threadIdx.x % 32, a_stride = round_up(width);

@@ -17,7 +17,7 @@ PBCTL_EXPORT(embed)
 // them a row; a block of up to 1024 threads a run. weights[t], where there is one, stands in for the weight. `out` or
 // `packed` may be null, and `out` may be `in`.
 extern "C" __global__ void __launch_bounds__(1024) rms_norm(
-    float *in, int in_stride, const float *__restrict__ term, int term_stride, float scale,
+    float *in, int in_stride, const float *term, int term_stride, float scale,
     const float *__restrict__ weight, const float *const *weights, float epsilon, int width, int heads, float *out,
     ELEMENT *packed, int out_stride) {
     long long row = blockIdx.x / heads, head = blockIdx.x % heads, to = row * out_stride + head * width;
