@@ -123,8 +123,10 @@ final class MatrixProducts {
                 try choose(handle, plan, among: candidates, own, (weight, input, output), shape)
                 triedPlans[shape] = plan
             }
-            if plans.count >= Self.planLimit { plans = [:] }
-            plans[shape] = plan
+            if triedPlans[shape] == nil {
+                if plans.count >= Self.planLimit { plans = [:] }
+                plans[shape] = plan
+            }
         }
         try run(handle, plan, (weight, input, output), shape)
     }
