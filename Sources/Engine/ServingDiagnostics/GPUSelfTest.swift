@@ -86,7 +86,8 @@ public struct GPUSelfTest {
             LinearCheck(rows: $0, inputs: 1024, outputs: [512, 128, 128], hasBias: $0 % 2 == 0)
         } + [
             LinearCheck(rows: 5, inputs: 100, outputs: [36, 7]),
-            LinearCheck(rows: 48, inputs: 2304, outputs: [512, 128, 128], ranks: [0, 8, 16, 3, 64]),
+            LinearCheck(rows: 100, inputs: 2304, outputs: [512, 128, 128], ranks: [0, 8, 16, 3, 60]),
+            LinearCheck(rows: 100, inputs: 2304, outputs: [512, 128, 128], ranks: [16, 8]),
             LinearCheck(rows: 48, inputs: 4100, outputs: [256], ranks: [1, 200, 0]),
             AttentionCheck(heads: 8, keyHeads: 2, dimension: 128),
             AttentionCheck(heads: 6, keyHeads: 2, dimension: 64, hasNorms: true),

@@ -62,13 +62,13 @@ struct LinearCheck: DeviceCheck {
         let table = try device.makeEmbeddingTable(random.tensor("input", [rows, inputs]))
         let input = try device.makeActivation(rowCapacity: rows, width: inputs)
         let results = try device.makeActivations(rowCapacity: rows, widths: outputs)
-        // Runs of one to three rows, and a long one.
+        // Runs of one to three rows, and a long one, which adapters are applied to by whole products.
         var batch = ForwardBatch(
             tokenIDs: (0..<rows).map { TokenID($0) }, sequences: [], logitTokenIndices: [])
         var row = 0
         while row < rows {
             let number = batch.sequences.count
-            let count = min(number == 4 ? 20 : number % 3 + 1, rows - row)
+            let count = min(number == 4 ? 70 : number % 3 + 1, rows - row)
             batch.sequences.append(
                 .init(
                     tokenRange: row..<row + count, firstPosition: 0, blockTable: [],
